@@ -1,0 +1,192 @@
+"""What every model shares: it is a torch module that knows its own construction and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from inference.files import atomic_write
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Model"]
+
+# What the metadata of a model file says of itself; the version counts changes of the layout.
+_FORMAT = {"format": "free-energy", "version": "1"}
+
+
+class Model(nn.Module, ABC):
+    """Abstract base of the models: parameters and buffers are the state, `config` the rest.
+
+    Class, configuration and state determine a model; the three are what a file holds. A subclass
+    is either abstract too or final, and a final one defines `config`.
+
+    Attributes:
+        history: what `fit` reports, one dict per iteration or epoch; not part of a file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> class Bias(Model):
+        ...     def __init__(self, size: int) -> None:
+        ...         super().__init__()
+        ...         self.bias = torch.nn.Parameter(torch.zeros(size))
+        ...
+        ...     def config(self) -> dict[str, int]:
+        ...         return {"size": len(self.bias)}
+        >>> model = Bias(2)
+        >>> _ = model.bias.data.copy_(torch.tensor([1.0, 2.0]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/bias.safetensors")
+        ...     Bias.load(f"{folder}/bias.safetensors").bias.tolist()
+        [1.0, 2.0]
+    """
+
+    history: list[dict[str, Any]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = []
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Arguments that build a model of this shape: JSON values, with strings as dict keys."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build a model, untrained, from what `config` returned."""
+        return cls(**config)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the first parameter or buffer; the CPU where there is none."""
+        state = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if state is None else state.device
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one .safetensors file: state, class name and configuration.
+
+        The file is replaced as a whole or not at all. Tensors keep their type; those that share
+        memory are stored each in full.
+
+        Raises:
+            TypeError: `config` returned something that is not JSON.
+            FileNotFoundError: the folder does not exist.
+        """
+        from safetensors.torch import save
+
+        name = type(self).__name__
+        try:
+            config = json.dumps(self.config())
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name}.config() must return JSON values only: {error}") from error
+        tensors = {
+            key: value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
+            for key, value in self.state_dict().items()
+        }
+        content = save(tensors, {**_FORMAT, "class": name, "config": config})
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model of this class from a file that `save` wrote; it is on the CPU.
+
+        The file is data: nothing in it is run or names what is run.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged or no model file, holds another class, or its tensors
+                do not fit the model its configuration describes.
+        """
+        source = os.fspath(path)
+        metadata, tensors = _read(source)
+        config = _check_metadata(metadata, cls.__name__, source)
+        try:
+            model = cls.from_config(config)
+        except Exception as error:  # a constructor may refuse arguments in its own way
+            raise ValueError(
+                f"{source}: the configuration in the file does not build a {cls.__name__}: {error}"
+            ) from error
+        _restore(model, tensors, source)
+        return model
+
+
+def _read(source: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(source, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{source}: not a complete safetensors file ({error})") from error
+
+
+def _check_metadata(metadata: Mapping[str, str], name: str, source: str) -> dict[str, Any]:
+    """Configuration in the metadata of a file that must hold a model of class `name`."""
+    if metadata.get("format") != _FORMAT["format"]:
+        raise ValueError(f"{source}: a safetensors file, but not one that a model's save() wrote")
+    if metadata.get("version") != _FORMAT["version"]:
+        raise ValueError(
+            f"{source}: layout version {metadata.get('version')!r}, this library reads "
+            f"{_FORMAT['version']!r}; load it with the library version that wrote it"
+        )
+    if metadata.get("class") != name:
+        raise ValueError(
+            f"{source}: holds class {metadata.get('class')}, not {name}; "
+            "call load() of the class that it holds"
+        )
+    try:
+        config = json.loads(metadata.get("config", ""))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source}: its configuration is not JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"{source}: its configuration must be a JSON object, found {type(config).__name__}"
+        )
+    return config
+
+
+def _restore(model: Model, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy `tensors` into the state of `model`, which takes over their types."""
+    state = model.state_dict(keep_vars=True)
+    if missing := state.keys() - tensors.keys():
+        raise ValueError(f"{source}: tensors are missing: {_listed(missing)}")
+    if unknown := tensors.keys() - state.keys():
+        raise ValueError(f"{source}: tensors that the model does not have: {_listed(unknown)}")
+    for key, own in state.items():
+        found = tensors[key]
+        if found.shape != own.shape or _kind(found) != _kind(own):
+            raise ValueError(
+                f"{source}: tensor {key} must be {_kind(own)} of shape {tuple(own.shape)}, "
+                f"found {found.dtype} of shape {tuple(found.shape)}"
+            )
+        # Not load_state_dict(assign=True), which would untie tensors known by two names.
+        own.data = own.data.to(found.dtype)
+    model.load_state_dict(dict(tensors))
+
+
+def _kind(tensor: Tensor) -> str:
+    """Kind of number in a tensor, whatever its precision."""
+    if tensor.dtype is torch.bool:
+        return "boolean"
+    if tensor.is_complex():
+        return "complex"
+    return "floating" if tensor.is_floating_point() else "integer"
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    """Sorted names for a message, cut short after `most` of them."""
+    ordered = sorted(names)
+    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + rest
