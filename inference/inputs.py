@@ -1,0 +1,173 @@
+"""Numbers as users pass them - tensors, arrays, lists - turned into checked tensors.
+
+.. math:: p_i \\ge 0, \\qquad \\Bigl|\\sum_i p_i - 1\\Bigr| \\le \\tau
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+__all__ = ["Values", "as_tensors", "check_distribution", "check_finite", "log_base", "tolerance"]
+
+Values: TypeAlias = Tensor | ArrayLike
+
+
+def as_tensors(**values: Values) -> list[Tensor]:
+    """Turn named arguments into floating-point tensors of one dtype on one device.
+
+    .. math:: \\text{float32 stays}, \\qquad \\text{integers and lists} \\to \\text{float64}
+
+    Arguments:
+        values: tensors, arrays or lists. What is not a tensor follows the first tensor's device.
+
+    Returns:
+        The tensors, in the order of the arguments.
+
+    Raises:
+        TypeError: if an argument does not hold real numbers.
+        ValueError: if an argument holds a NaN or is ragged.
+
+    Example:
+        >>> as_tensors(p=[1, 3])
+        [tensor([1., 3.], dtype=torch.float64)]
+    """
+    found = [value for value in values.values() if isinstance(value, Tensor)]
+    device = found[0].device if found else torch.device("cpu")
+    tensors = [_as_tensor(name, value, device) for name, value in values.items()]
+    dtype = tensors[0].dtype
+    for tensor in tensors[1:]:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return [tensor.to(dtype) for tensor in tensors]
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """How far rounding may carry a sum from its exact value.
+
+    .. math:: \\tau = 10^{-6}\\ (\\text{float64}),\\quad 10^{-4}\\ (\\text{float32}),\\quad
+              10^{-2}\\ (\\text{half})
+
+    Arguments:
+        dtype: a floating-point type.
+
+    Example:
+        >>> tolerance(torch.float64)
+        1e-06
+    """
+    return {torch.float64: 1e-6, torch.float32: 1e-4}.get(dtype, 1e-2)
+
+
+def log_base(base: float) -> float:
+    """Length of one unit of information in nats.
+
+    .. math:: \\log b
+
+    Arguments:
+        base: of the logarithm; e for nats, 2 for bits, 10 for hartleys.
+
+    Raises:
+        ValueError: if ``base`` is not positive and finite, or is one.
+
+    Reference:
+        Cover & Thomas 2006, lemma 2.1.2.
+
+    Example:
+        >>> log_base(math.e)
+        1.0
+    """
+    if not 0 < base < math.inf or base == 1:
+        raise ValueError(f"base must be positive and not 1, found {base}; use e, 2 or 10")
+    return math.log(base)
+
+
+def check_finite(**tensors: Tensor) -> None:
+    """Refuse infinite entries.
+
+    .. math:: |x_i| < \\infty
+
+    Arguments:
+        tensors: named tensors.
+
+    Raises:
+        ValueError: at the first tensor with an infinite entry.
+
+    Example:
+        >>> check_finite(cost=torch.zeros(2))
+    """
+    for name, x in tensors.items():
+        if not x.isfinite().all():
+            raise ValueError(f"{name} must be finite, found {_first(x, ~x.isfinite())}")
+
+
+def check_distribution(name: str, p: Tensor, axes: int = 1) -> None:
+    """Refuse what is not a table of probabilities.
+
+    .. math:: p_i \\ge 0, \\qquad \\Bigl|\\sum_i p_i - 1\\Bigr| \\le \\tau
+
+    Arguments:
+        name: the argument's name, for the message.
+        p: probabilities.
+        axes: how many of the last axes form one distribution.
+
+    Shapes:
+        p: (..., K) or, for two axes, (..., K, L).
+
+    Raises:
+        ValueError: if there are too few axes, a negative entry, or a sum that is not one within
+            ``tolerance(p.dtype)``.
+
+    Example:
+        >>> check_distribution("p", torch.tensor([0.5, 0.5]))
+    """
+    where = "last axis" if axes == 1 else f"last {axes} axes"
+    if p.ndim < axes or 0 in p.shape[p.ndim - axes :]:
+        raise ValueError(
+            f"{name} must be a table with entries on its {where}, found shape {tuple(p.shape)}"
+        )
+    if (p < 0).any():
+        raise ValueError(
+            f"{name} must hold probabilities, found {_first(p, p < 0)}; "
+            "for logits, pass torch.softmax of them"
+        )
+    last = tuple(range(-axes, 0))
+    total = p.sum(last)
+    off = ~((total - 1).abs() <= tolerance(p.dtype))
+    if off.any():
+        raise ValueError(
+            f"{name} must sum to one over its {where} within {tolerance(p.dtype):g}, "
+            f"found sum {_first(total, off)}; divide it by its sum"
+        )
+
+
+def _as_tensor(name: str, value: Values, device: torch.device) -> Tensor:
+    """Turn one argument into a floating-point tensor without NaN."""
+    if isinstance(value, Tensor):
+        x = value
+    else:
+        try:
+            array = np.array(value, order="C")
+        except ValueError as error:
+            raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+        if array.dtype.kind not in "buif":
+            raise TypeError(
+                f"{name} must hold real numbers, found {type(value).__name__} "
+                f"of dtype {array.dtype}; pass a tensor, an array or nested lists of numbers"
+            )
+        x = torch.from_numpy(array).to(device)
+    if x.is_complex():
+        raise TypeError(f"{name} must hold real numbers, found dtype {x.dtype}; pass x.real")
+    x = x if x.is_floating_point() else x.double()
+    if x.isnan().any():
+        raise ValueError(f"{name} must not hold NaN, found {_first(x, x.isnan())}; remove the row")
+    return x
+
+
+def _first(x: Tensor, wrong: Tensor) -> str:
+    """The first wrong entry and where it is, for a message."""
+    index = tuple(wrong.nonzero()[0].tolist())
+    return f"{x[index].item():g} at index {index}" if index else f"{x.item():g}"
