@@ -1,0 +1,334 @@
+"""The exact engine: remembers plans and bound programs, and answers queries by variable number."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inference.exact.evidence import Evidence
+from inference.exact.execute import BoundPlan
+from inference.exact.flat import FlatProgram
+from inference.exact.flat_layout import flat_layout
+from inference.exact.joint import JointTable
+from inference.exact.maximum import decode
+from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, make_plan
+from inference.exact.posed import Posed, likelihood_rows
+from inference.exact.potentials import Potentials
+from inference.exact.program import SAFE_LOG, UnderflowRisk
+from inference.exact.recent import Recent
+from inference.exact.sample import ancestral_draws, run_draws, tree_draws
+from inference.exact.semiring import MAX_LOG, SUM_LINEAR, SUM_LOG, Semiring
+from inference.exact.structure import Structure
+
+__all__ = ["ExactEngine"]
+
+#: Plans remembered, and bytes of tables that bound plans may keep between queries.
+REMEMBERED_PLANS = 64
+REMEMBERED_BYTES = 1 << 29
+#: Trees over all variables up to these sizes run batches as flat programs.
+FLAT_TREE = 3_000_000
+FLAT_ENTRIES = 200_000
+
+
+class ExactEngine:
+    """Exact log Z, marginals, most probable states and samples of one factorised model.
+
+    Methods take :class:`Evidence` and variable numbers; impossible evidence gives -inf from
+    :meth:`log_evidence` and None from the others.
+
+    Arguments:
+        structure: cardinalities, scopes and heads of the model.
+        names: variable names, for messages.
+        memory_limit: bytes that the tables of one query may take (default: half of what is
+            free).
+    """
+
+    def __init__(
+        self, structure: Structure, names: Sequence[str], memory_limit: int | None = None
+    ) -> None:
+        self.structure = structure
+        self.names = tuple(names)
+        self.memory_limit = memory_limit
+        self._potentials: Potentials | None = None
+        self._lock = threading.RLock()
+        self._singles = tuple([(v,) for v in range(len(structure.cards))])
+        self._plans: Recent[Plan] = Recent(REMEMBERED_PLANS)
+        self._bound: Recent[BoundPlan] = Recent(REMEMBERED_PLANS, REMEMBERED_BYTES)
+        self._flat: dict[torch.device, FlatProgram | None] = {}
+        self._joint: JointTable | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "structure": self.structure,
+            "names": self.names,
+            "memory_limit": self.memory_limit,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fresh = ExactEngine(**state)
+        self.__dict__.update(fresh.__dict__)
+
+    @property
+    def potentials(self) -> Potentials:
+        """The numbers last given to :meth:`load`."""
+        if self._potentials is None:
+            raise RuntimeError("load() the tables before asking")
+        return self._potentials
+
+    def load(
+        self, values: np.ndarray, log_scale: float = 0.0, logs: np.ndarray | None = None
+    ) -> None:
+        """Take new numbers: the arguments of :meth:`Potentials.from_values`."""
+        with self._lock:
+            fresh = Potentials.from_values(self.structure, values, log_scale, logs)
+            old = self._potentials
+            if old is not None and old.structure.cards != fresh.structure.cards:
+                self._plans.clear()
+            self._bound.clear()
+            self._flat.clear()
+            self._joint = JointTable(fresh) if JointTable.fits(fresh) else None
+            self._potentials = fresh
+
+    # Plans -----------------------------------------------------------------------------------
+
+    def plan(self, query: Query, allowance: int = MERGE_ALLOWANCE) -> Plan:
+        """Plan a query over the possible states, or recall the plan."""
+        key = (query, allowance)
+        found = self._plans.get(key)
+        if found is None:
+            structure = self.potentials.structure
+            found = self._plans.put(key, make_plan(structure, query, allowance))
+        return found
+
+    def plan_for(self, evidence: Evidence, variables: Sequence[int]) -> Plan:
+        """The plan that :meth:`marginals` would follow."""
+        with self._lock:
+            return self.plan(_query(evidence, tuple([(v,) for v in variables])))
+
+    def _bind(
+        self, query: Query, semiring: Semiring = SUM_LINEAR, allowance: int = MERGE_ALLOWANCE
+    ) -> BoundPlan:
+        key = (query, semiring.name, allowance)
+        found = self._bound.get(key)
+        if found is None:
+            plan = self.plan(query, allowance)
+            plan.check_memory(self.memory_limit, self.names)
+            bound = BoundPlan(plan, self.potentials, semiring)
+            found = self._bound.put(key, bound, plan.bytes)
+        return found
+
+    # Single queries --------------------------------------------------------------------------
+
+    def _collect(
+        self, posed: Posed, query: Query, allowance: int = MERGE_ALLOWANCE
+    ) -> tuple[BoundPlan, float]:
+        """Upward pass in linear tables, or in log space where those could lose entries."""
+        try:
+            bound = self._bind(query, SUM_LINEAR, allowance)
+            return bound, bound.collect(posed.states, posed.weights)
+        except UnderflowRisk:
+            bound = self._bind(query, SUM_LOG, allowance)
+            return bound, bound.collect(posed.states, posed.weights)
+
+    def log_evidence(self, evidence: Evidence) -> float:
+        """Log of the summed weight of all states that agree with the evidence; -inf if none."""
+        with self._lock:
+            posed = Posed(evidence, self.potentials)
+            if not posed.possible:
+                return -math.inf
+            if self._joint is not None:
+                return self._joint.log_evidence(posed) + posed.log_scale
+            return self._collect(posed, _query(posed, ()))[1] + posed.log_scale
+
+    def marginals(self, evidence: Evidence, variables: Sequence[int]) -> np.ndarray | None:
+        """Posterior of each variable, one after the other, over the model's own states.
+
+        A range of variables means all of them.
+        """
+        with self._lock:
+            posed = Posed(evidence, self.potentials)
+            if not posed.possible:
+                return None
+            if self._joint is not None:
+                return self._joint.marginals(posed, variables)
+            everything = isinstance(variables, range)
+            targets = self._singles if everything else tuple([(v,) for v in variables])
+            bound, value = self._collect(posed, _query(posed, targets))
+            if value == -math.inf:
+                return None
+            return bound.expand(bound.marginals(), evidence.states)
+
+    def joint(self, evidence: Evidence, scope: Sequence[int]) -> np.ndarray | None:
+        """Joint posterior of several variables, axes in the order of ``scope``."""
+        with self._lock:
+            potentials = self.potentials
+            posed = Posed(evidence, potentials)
+            if not posed.possible:
+                return None
+            live = tuple([v for v in scope if v not in posed.states])
+            bound, value = self._collect(posed, _query(posed, (live,)))
+            if value == -math.inf:
+                return None
+            table = bound.joint(bound.marginals())
+            index = []
+            for v in scope:
+                kept = potentials.states[v]
+                if v in evidence.states:
+                    index.append(np.array([evidence.states[v]]))
+                else:
+                    index.append(np.arange(potentials.cards[v]) if kept is None else kept)
+            full = np.zeros([potentials.cards[v] for v in scope])
+            full[np.ix_(*index)] = table.reshape([len(i) for i in index])
+            return full
+
+    def most_probable(self, evidence: Evidence) -> tuple[np.ndarray, float] | None:
+        """Codes of a most probable state of all variables, and the log of its weight."""
+        with self._lock:
+            potentials = self.potentials
+            posed = Posed(evidence, potentials)
+            if not posed.possible:
+                return None
+            bound = self._bind(_query(posed, (), everything=True), MAX_LOG)
+            value = bound.collect(posed.states, posed.weights)
+            if value == -math.inf:
+                return None
+            codes = np.zeros(len(potentials.cards), dtype=np.int64)
+            for program in bound.programs:
+                decode(program, codes)
+            for v, state in posed.states.items():
+                codes[v] = state
+            for v, kept in enumerate(potentials.states):
+                if kept is not None:
+                    codes[v] = kept[codes[v]]
+            return codes, value + posed.log_scale
+
+    def sample(
+        self, evidence: Evidence, n: int, generator: np.random.Generator
+    ) -> np.ndarray | None:
+        """Independent joint samples given the evidence, (n, V) codes."""
+        with self._lock:
+            potentials = self.potentials
+            posed = Posed(evidence, potentials)
+            if not posed.possible:
+                return None
+            structure = potentials.structure
+            if not posed.states and not posed.weights and not structure.undirected_factors:
+                draws = ancestral_draws(structure, potentials.tables)
+            else:
+                # Unmerged cliques: fewer joint states per draw.
+                bound, value = self._collect(posed, _query(posed, (), everything=True), 0)
+                if value == -math.inf:
+                    return None
+                draws = [draw for program in bound.programs for draw in tree_draws(program)]
+            return run_draws(draws, n, posed.states, potentials.states, generator)
+
+    # Batches ---------------------------------------------------------------------------------
+
+    def _flat_program(self, device: torch.device) -> FlatProgram | None:
+        """The flat program over all variables, or None where the tree is too large for it."""
+        if device not in self._flat:
+            self._flat[device] = self._make_flat(device)
+        return self._flat[device]
+
+    def _make_flat(self, device: torch.device) -> FlatProgram | None:
+        potentials = self.potentials
+        if potentials.empty or min(potentials.lows, default=0.0) < SAFE_LOG:
+            return None
+        everyone = frozenset(range(len(self._singles)))
+        query = Query(frozenset(), everyone, self._singles)
+        plan = make_plan(potentials.structure, query, allowance=0, split=False)
+        if plan.entries > FLAT_TREE:
+            return None
+        layout = flat_layout(plan.groups[0], potentials)
+        if not layout.safe or layout.entries > FLAT_ENTRIES:
+            return None
+        return FlatProgram(layout, device)
+
+    def log_evidence_batch(self, evidence: Evidence, device: torch.device) -> Tensor:
+        """Log evidence of every row, (B,)."""
+        with self._lock:
+            program = self._flat_program(device)
+            if program is None:
+                values = [self.log_evidence(row) for row in _rows(evidence)]
+                return torch.tensor(values, dtype=torch.float64, device=device)
+            assert evidence.rows is not None
+            result = torch.empty(evidence.rows, dtype=torch.float64, device=device)
+            for start in range(0, evidence.rows, program.chunk):
+                rows = slice(start, min(start + program.chunk, evidence.rows))
+                table, scale = likelihood_rows(evidence, self.potentials, rows)
+                log_z, _ = program.run(torch.from_numpy(table).to(device), marginals=False)
+                result[rows] = log_z + torch.from_numpy(scale).to(device)
+            return result
+
+    def marginals_batch(
+        self, evidence: Evidence, variables: Sequence[int], device: torch.device
+    ) -> list[Tensor]:
+        """Posterior of each variable for every row, (B, card); NaN where a row is impossible."""
+        with self._lock:
+            assert evidence.rows is not None
+            potentials = self.potentials
+            program = self._flat_program(device)
+            if program is None:
+                return self._marginals_by_row(evidence, variables, device)
+            starts = np.concatenate([[0], np.cumsum(potentials.structure.cards)])
+            states = np.concatenate([np.arange(starts[v], starts[v + 1]) for v in variables])
+            index = torch.from_numpy(states).to(device)
+            found = torch.empty(len(states), evidence.rows, dtype=torch.float64, device=device)
+            for start in range(0, evidence.rows, program.chunk):
+                rows = slice(start, min(start + program.chunk, evidence.rows))
+                table, _ = likelihood_rows(evidence, potentials, rows)
+                _, marginals = program.run(torch.from_numpy(table).to(device))
+                assert marginals is not None
+                found[:, rows] = marginals.index_select(0, index)
+            parts = found.split([potentials.structure.cards[v] for v in variables])
+            return [
+                _expand_batch(part.T, potentials.states[v], potentials.cards[v])
+                for part, v in zip(parts, variables, strict=True)
+            ]
+
+    def _marginals_by_row(
+        self, evidence: Evidence, variables: Sequence[int], device: torch.device
+    ) -> list[Tensor]:
+        """Marginals of a batch one row at a time, rows of one pattern sharing their plan."""
+        assert evidence.rows is not None
+        cards = [self.potentials.cards[v] for v in variables]
+        found = np.full((evidence.rows, sum(cards)), np.nan)
+        for i, row in enumerate(_rows(evidence)):
+            values = self.marginals(row, variables)
+            if values is not None:
+                found[i] = values
+        return list(torch.from_numpy(found).to(device).split(cards, dim=1))
+
+
+def _query(
+    posed: Posed | Evidence, targets: tuple[tuple[int, ...], ...], everything: bool = False
+) -> Query:
+    return Query(frozenset(posed.states), frozenset(posed.weights), targets, everything)
+
+
+def _rows(evidence: Evidence) -> Iterable[Evidence]:
+    """The rows of a batch as single queries."""
+    assert evidence.rows is not None
+    scalar = {v: s for v, s in evidence.states.items() if np.ndim(s) == 0}
+    columns = {v: s for v, s in evidence.states.items() if np.ndim(s) == 1}
+    fixed = {v: w for v, w in evidence.weights.items() if w.ndim == 1}
+    soft = {v: w for v, w in evidence.weights.items() if w.ndim == 2}
+    for i in range(evidence.rows):
+        states = scalar | {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
+        yield Evidence(states, fixed | {v: w[i] for v, w in soft.items()})
+
+
+def _expand_batch(values: Tensor, kept: np.ndarray | None, card: int) -> Tensor:
+    """Put the probabilities of the possible states back among all states."""
+    if kept is None:
+        return values
+    full = values.new_zeros(len(values), card)
+    full[:, torch.from_numpy(kept).to(values.device)] = values
+    full[values.isnan().any(dim=1)] = torch.nan
+    return full

@@ -1,0 +1,146 @@
+"""A plan bound to numbers: all its groups run together, one query at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from inference.exact.plan import Plan
+from inference.exact.potentials import Potentials, log_of
+from inference.exact.program import TreeProgram
+from inference.exact.semiring import SUM_LINEAR, Semiring
+
+__all__ = ["BoundPlan"]
+
+
+class BoundPlan:
+    """The programs of a plan's groups over one set of tables.
+
+    Arguments:
+        plan: groups and targets.
+        potentials: the tables.
+        semiring: what product and total mean.
+    """
+
+    def __init__(
+        self, plan: Plan, potentials: Potentials, semiring: Semiring = SUM_LINEAR
+    ) -> None:
+        self.plan = plan
+        self.potentials = potentials
+        self.semiring = semiring
+        structure, query = potentials.structure, plan.query
+        tables = potentials.tables if semiring.linear else potentials.logs
+        targets = [
+            tuple([v for v in target if v not in query.observed]) for target in query.targets
+        ]
+        sizes = [math.prod([structure.cards[v] for v in target]) for target in targets]
+        ends = np.cumsum([0, *sizes])
+        self._marginals = np.zeros(int(ends[-1]))
+        self._starts = ends[:-1]
+        self._segment = np.repeat(np.arange(len(sizes)), sizes)
+        slots = [self._marginals[a:b] for a, b in pairwise(ends)]
+        for target, slot in zip(targets, slots, strict=True):
+            if not target:
+                slot[...] = semiring.one
+        self.targets = targets
+        self.slots = slots
+        self.programs = [
+            TreeProgram(
+                group, structure, query.observed, targets, slots, tables, potentials.lows, semiring
+            )
+            for group in plan.groups
+        ]
+        self._constants = [(tables[f], structure.scopes[f]) for f in plan.constants]
+        self._where: tuple[np.ndarray | None, int, list[tuple[int, int, int]]] | None = None
+
+    def collect(self, states: Mapping[int, int], weights: Mapping[int, np.ndarray]) -> float:
+        """Upward pass of all groups; return the log of the total of the product of all tables.
+
+        Arguments:
+            states: state of every observed variable.
+            weights: linear likelihood of every weighted variable, largest entry one.
+
+        Raises:
+            UnderflowRisk: linear tables cannot be trusted for these numbers.
+        """
+        total = 0.0
+        linear = self.semiring.linear
+        if not linear:
+            with np.errstate(divide="ignore"):
+                weights = {v: np.log(weight) for v, weight in weights.items()}
+        for table, scope in self._constants:
+            value = table[tuple([states[v] for v in scope])]
+            total += log_of(value) if linear else float(value)
+        for program in self.programs:
+            value = program.collect(states, weights)
+            if program.group.complete:
+                total += value
+        return total
+
+    def marginals(self) -> np.ndarray:
+        """Downward pass; return all targets' marginals in one vector, each summing to one.
+
+        Each target's axes come in the order in which its clique holds them.
+        """
+        for program in self.programs:
+            program.distribute()
+        values = self._marginals
+        if len(values):
+            if not self.semiring.linear:
+                peaks = np.maximum.reduceat(values, self._starts)
+                np.exp(values - peaks.take(self._segment), out=values)
+            totals = np.add.reduceat(values, self._starts)
+            values /= totals.take(self._segment)
+        return values
+
+    def expand(self, values: np.ndarray, states: Mapping[int, int]) -> np.ndarray:
+        """Put single-variable marginals back among all states of the model.
+
+        Arguments:
+            values: what :meth:`marginals` returned, single variables only.
+            states: original codes of the observed variables.
+        """
+        if self._where is None:
+            self._where = self._places()
+        index, size, observed = self._where
+        if index is None:
+            return values.copy()
+        if observed:
+            index = index.copy()
+            for position, start, v in observed:
+                index[position] = start + states[v]
+        full = np.zeros(size)
+        full[index] = values
+        return full
+
+    def _places(self) -> tuple[np.ndarray | None, int, list[tuple[int, int, int]]]:
+        """Where each marginal entry belongs; entries of observed variables are set per run."""
+        potentials, query = self.potentials, self.plan.query
+        parts: list[np.ndarray] = []
+        observed: list[tuple[int, int, int]] = []
+        start = position = 0
+        for (v,) in query.targets:
+            kept, card = potentials.states[v], potentials.cards[v]
+            if v in query.observed:
+                observed.append((position, start, v))
+                parts.append(np.array([start]))
+            else:
+                parts.append((np.arange(card) if kept is None else kept) + start)
+            position += len(parts[-1])
+            start += card
+        if position == start and not observed:
+            return None, start, observed
+        return np.concatenate(parts), start, observed
+
+    def joint(self, values: np.ndarray) -> np.ndarray:
+        """Arrange the marginal of the only target by the axes of its scope."""
+        (scope,) = self.targets
+        for program in self.programs:
+            for _, clique in program.group.reads:
+                order = [v for v in program.tree.cliques[clique] if v in scope]
+                table = values.reshape([self.potentials.structure.cards[v] for v in order])
+                return table.transpose([order.index(v) for v in scope])
+        return values.reshape(())

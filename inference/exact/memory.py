@@ -1,0 +1,47 @@
+"""How much memory a computation may take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["free_memory", "readable_bytes"]
+
+#: Assumed where the system does not tell.
+FALLBACK = 4 * 2**30
+
+
+def free_memory() -> int:
+    """Return the bytes of main memory that a process can take without swapping.
+
+    Example:
+        >>> free_memory() > 0
+        True
+    """
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return FALLBACK
+
+
+def readable_bytes(count: int) -> str:
+    """Format a number of bytes with a binary prefix.
+
+    Example:
+        >>> readable_bytes(3 * 2**20)
+        '3.0 MiB'
+    """
+    if count >= 2**80:
+        return f"2^{count.bit_length() - 1} bytes"
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} YiB"
