@@ -1,0 +1,158 @@
+"""Tables printed row by row, verdicts, and a description of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = [
+    "MEASUREMENTS",
+    "Column",
+    "Row",
+    "Section",
+    "machine",
+    "measurement",
+    "printed",
+    "verdict",
+]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; a negative width aligns to the left."""
+
+    key: str
+    head: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table whose rows are measured while they are read.
+
+    A row may hold more than the columns show; the JSON file gets all of it.
+    """
+
+    title: str
+    notes: Sequence[str]
+    columns: Sequence[Column]
+    rows: Iterable[Row]
+
+
+MEASUREMENTS = (
+    Column("what", "", -46),
+    Column("measured", "measured", 11),
+    Column("unit", "unit", -10),
+    Column("target", "target", 10),
+    Column("peer", "peer", 11),
+    Column("ratio", "ours/peer", 10),
+    Column("verdict", "", -6),
+    Column("note", "note", -1),
+)
+
+
+def verdict(measured: float, target: float | None, more: bool = False) -> str:
+    """``ok`` or ``MISS``; empty without a target. ``more``: more is better."""
+    if target is None:
+        return ""
+    return "ok" if (measured >= target if more else measured <= target) else "MISS"
+
+
+def measurement(
+    what: str,
+    measured: float,
+    unit: str,
+    *,
+    target: float | None = None,
+    peer: float | None = None,
+    more: bool = False,
+    right: bool = True,
+    note: str = "",
+    samples: Mapping[str, Sequence[float]] | None = None,
+) -> Row:
+    """A row of a :data:`MEASUREMENTS` table; a result that is not ``right`` is said to be so."""
+    return {
+        "what": what,
+        "measured": measured,
+        "unit": unit,
+        "target": target,
+        "peer": peer,
+        "ratio": None if peer is None else measured / peer,
+        "verdict": verdict(measured, target, more) if right else "WRONG",
+        "note": note,
+        "samples": dict(samples or {}),
+    }
+
+
+def printed(section: Section) -> list[Row]:
+    """Print a section while it is being measured; return its rows."""
+    print(f"\n{section.title}\n{'=' * len(section.title)}")
+    for note in section.notes:
+        print(f"  {note}")
+    print("\n" + _line([(column.head, column.width) for column in section.columns]))
+    rows = []
+    for row in section.rows:
+        cells = [(_cell(row.get(column.key)), column.width) for column in section.columns]
+        print(_line(cells), flush=True)
+        rows.append(row)
+    return rows
+
+
+def _line(cells: Iterable[tuple[str, int]]) -> str:
+    aligned = [text.ljust(-width) if width < 0 else text.rjust(width) for text, width in cells]
+    return "  ".join(aligned).rstrip()
+
+
+def _cell(value: object) -> str:
+    """Text as it is, numbers with three digits, nothing known as a dash."""
+    if value is None:
+        return "-"
+    if not isinstance(value, (int, float)):
+        return str(value)
+    size = abs(value)
+    if size != 0 and (size < 1e-4 or size >= 1e9):
+        return f"{value:.1e}"
+    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
+    return f"{value:,.{places}f}"
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What the numbers depend on."""
+    found: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("torch", "numpy", "pyagrum")},
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    }
+    if hasattr(os, "getloadavg"):
+        found["load_average"] = os.getloadavg()[0]
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

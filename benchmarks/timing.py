@@ -1,0 +1,110 @@
+"""Clocks: contenders take turns in one process, and the median of their samples counts."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+__all__ = ["Contender", "Timing", "alternate"]
+
+#: A sample repeats short calls until it is about this long, in seconds.
+SAMPLE = 5e-3
+MOST_CALLS = 1000
+FEWEST_SAMPLES = 3
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to time.
+
+    Arguments:
+        name: its key in the result.
+        make: builds, outside the clock, a call that is timed once and then discarded, with all
+            that it holds, outside the clock again.
+        items: queries, rows or values that one call deals with; times are per item.
+    """
+
+    name: str
+    make: Callable[[], Call]
+    items: int = 1
+
+    @classmethod
+    def repeating(cls, name: str, call: Call, items: int = 1) -> Contender:
+        """A contender whose call may be repeated as it is."""
+        return cls(name, lambda: call, items)
+
+
+@dataclass
+class Timing:
+    """Seconds per item of every sample, and what the very first call returned."""
+
+    first: Any = None
+    samples: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+
+class _Turn:
+    """One contender's samples so far."""
+
+    def __init__(self, contender: Contender, budget: float) -> None:
+        self._contender = contender
+        self._budget = budget
+        self._spent = 0.0
+        self._longest = 0.0
+        self._calls = 1
+        self.timing = Timing()
+
+    def warm_up(self) -> None:
+        """Call once; call again to see how many calls make a sample, or keep a long one."""
+        elapsed, self.timing.first = self._clock()
+        if elapsed >= self._budget:
+            self._record(elapsed)
+            return
+        elapsed, _ = self._clock()
+        self._calls = max(1, min(MOST_CALLS, round(SAMPLE / max(elapsed, 1e-9))))
+
+    def sample(self) -> None:
+        """Take one more sample, unless the budget is spent."""
+        few = len(self.timing.samples) < FEWEST_SAMPLES and self._longest < self._budget
+        if few or self._spent < self._budget:
+            self._record(self._clock()[0])
+
+    def _clock(self) -> tuple[float, Any]:
+        """Seconds of all calls of a sample, and what the last one returned."""
+        calls = [self._contender.make() for _ in range(self._calls)]
+        result = None
+        start = perf_counter()
+        for call in calls:
+            result = call()
+        return perf_counter() - start, result
+
+    def _record(self, elapsed: float) -> None:
+        self._spent += elapsed
+        self._longest = max(self._longest, elapsed)
+        self.timing.samples.append(elapsed / self._calls / self._contender.items)
+
+
+def alternate(contenders: Sequence[Contender], repeats: int, budget: float) -> dict[str, Timing]:
+    """Time the contenders in turn, ``repeats`` rounds or until their seconds are spent.
+
+    The garbage collector stays on, as in use, but does not see what lay there before.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    turns = {contender.name: _Turn(contender, budget) for contender in contenders}
+    for turn in turns.values():
+        turn.warm_up()
+    for _ in range(repeats):
+        for turn in turns.values():
+            turn.sample()
+    return {name: turn.timing for name, turn in turns.items()}
