@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inference.exact.differentiable import cut_tables, log_evidence, log_evidence_recorded
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.factor import Factor
@@ -227,7 +228,7 @@ class BayesianNetwork(Model):
         """
         given = self._variables.evidence(evidence)
         if torch.is_grad_enabled() and self.values.requires_grad:
-            return self._queries().log_evidence_recorded(given, self._log_tables())
+            return self._log_evidence_with_gradient(given)
         return self._queries().log_evidence(given)
 
     def log_prob(self, x: Any) -> Tensor:
@@ -250,11 +251,10 @@ class BayesianNetwork(Model):
         result[torch.from_numpy(complete)] = complete_log_prob(structure, logs, codes[complete])
         rest = codes[~complete]
         gaps = Evidence(dict(enumerate(rest.T)), {}, len(rest))
-        queries = self._queries()
         if logs.requires_grad:
-            partial = queries.log_evidence_recorded(gaps, self._log_tables())
+            partial = self._log_evidence_with_gradient(gaps)
         else:
-            partial = queries.log_evidence(gaps)
+            partial = self._queries().log_evidence(gaps)
         result[torch.from_numpy(~complete)] = partial
         return result
 
@@ -403,14 +403,12 @@ class BayesianNetwork(Model):
             self._loaded = version
         return Queries(self._engine, self._variables, self.values.device)
 
-    def _log_tables(self) -> list[Tensor]:
-        """Logarithms of all tables, with gradients to ``values``."""
-        structure, logs = self._engine.structure, safe_log(self.values.double())
-        offsets = structure.offsets
-        return [
-            logs[start:stop].view(shape)
-            for start, stop, shape in zip(offsets, offsets[1:], structure.shapes, strict=False)
-        ]
+    def _log_evidence_with_gradient(self, given: Evidence) -> Tensor:
+        """Log evidence with gradients to ``values``."""
+        engine, logs = self._queries().engine, safe_log(self.values.double())
+        if given.rows is None:
+            return log_evidence(engine, logs, given)
+        return log_evidence_recorded(engine, cut_tables(engine.structure, logs), given)
 
     def _codes(self, x: Any) -> np.ndarray:
         """Rows of data as (n, V) codes, -1 = missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,6 +35,9 @@ REMEMBERED_BYTES = 1 << 29
 #: Trees over all variables up to these sizes run batches as flat programs.
 FLAT_TREE = 3_000_000
 FLAT_ENTRIES = 200_000
+#: Otherwise rows share one plan up to this size; a pattern this frequent gets its own.
+SHARED_TREE = 20_000_000
+OWN_PLAN = 4
 
 
 class ExactEngine:
@@ -62,6 +66,7 @@ class ExactEngine:
         self._bound: Recent[BoundPlan] = Recent(REMEMBERED_PLANS, REMEMBERED_BYTES)
         self._flat: dict[torch.device, FlatProgram | None] = {}
         self._joint: JointTable | None = None
+        self.generation = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -94,6 +99,7 @@ class ExactEngine:
             self._flat.clear()
             self._joint = JointTable(fresh) if JointTable.fits(fresh) else None
             self._potentials = fresh
+            self.generation += 1
 
     # Plans -----------------------------------------------------------------------------------
 
@@ -175,16 +181,37 @@ class ExactEngine:
             bound, value = self._collect(posed, _query(posed, (live,)))
             if value == -math.inf:
                 return None
-            table = bound.joint(bound.marginals())
-            index = []
-            for v in scope:
-                kept = potentials.states[v]
-                if v in evidence.states:
-                    index.append(np.array([evidence.states[v]]))
-                else:
-                    index.append(np.arange(potentials.cards[v]) if kept is None else kept)
+            bound.marginals()
             full = np.zeros([potentials.cards[v] for v in scope])
-            full[np.ix_(*index)] = table.reshape([len(i) for i in index])
+            _place(full, bound.table(0), scope, evidence, potentials)
+            return full
+
+    def factor_marginals(
+        self, evidence: Evidence, factors: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Posterior of every factor's scope, one after the other; zeros if impossible.
+
+        With ``factors`` given only theirs; the others' places hold zeros.
+        """
+        with self._lock:
+            potentials, structure = self.potentials, self.structure
+            full = np.zeros(structure.offsets[-1])
+            posed = Posed(evidence, potentials)
+            if not posed.possible:
+                return full
+            chosen = range(len(structure.scopes)) if factors is None else factors
+            live = tuple(
+                [tuple([v for v in structure.scopes[f] if v not in posed.states]) for f in chosen]
+            )
+            bound, value = self._collect(posed, _query(posed, live))
+            if value == -math.inf:
+                return full
+            bound.marginals()
+            offsets = structure.offsets
+            for position, factor in enumerate(chosen):
+                view = full[offsets[factor] : offsets[factor + 1]]
+                view = view.reshape(structure.shapes[factor])
+                _place(view, bound.table(position), structure.scopes[factor], evidence, potentials)
             return full
 
     def most_probable(self, evidence: Evidence) -> tuple[np.ndarray, float] | None:
@@ -255,7 +282,7 @@ class ExactEngine:
         with self._lock:
             program = self._flat_program(device)
             if program is None:
-                values = [self.log_evidence(row) for row in _rows(evidence)]
+                values = [self.log_evidence(row) for row in self._rows(evidence)]
                 return torch.tensor(values, dtype=torch.float64, device=device)
             assert evidence.rows is not None
             result = torch.empty(evidence.rows, dtype=torch.float64, device=device)
@@ -295,15 +322,47 @@ class ExactEngine:
     def _marginals_by_row(
         self, evidence: Evidence, variables: Sequence[int], device: torch.device
     ) -> list[Tensor]:
-        """Marginals of a batch one row at a time, rows of one pattern sharing their plan."""
+        """Marginals of a batch one row at a time."""
         assert evidence.rows is not None
         cards = [self.potentials.cards[v] for v in variables]
         found = np.full((evidence.rows, sum(cards)), np.nan)
-        for i, row in enumerate(_rows(evidence)):
+        for i, row in enumerate(self._rows(evidence)):
             values = self.marginals(row, variables)
             if values is not None:
                 found[i] = values
         return list(torch.from_numpy(found).to(device).split(cards, dim=1))
+
+    def _rows(self, evidence: Evidence) -> Iterable[Evidence]:
+        """The rows of a batch as single queries.
+
+        Rows of a pattern that comes often enough are worth a plan of their own; the others
+        share one plan over all variables, their states turned into likelihoods, unless its tree
+        is too large.
+        """
+        rows, cards = evidence.rows, self.potentials.cards
+        assert rows is not None
+        columns = {v: np.broadcast_to(s, rows) for v, s in evidence.states.items()}
+        weights = {v: np.broadcast_to(w, (rows, cards[v])) for v, w in evidence.weights.items()}
+        seen = [column >= 0 for column in columns.values()]
+        patterns = [row.tobytes() for row in np.stack(seen, axis=1)] if seen else [b""] * rows
+        often = Counter(patterns)
+        everyone = frozenset(range(len(cards)))
+        blank: dict[int, np.ndarray] = {}
+        if min(often.values(), default=OWN_PLAN) < OWN_PLAN:
+            plan = self.plan(Query(frozenset(), everyone, self._singles))
+            if plan.entries <= SHARED_TREE:
+                blank = {v: np.ones(card) for v, card in enumerate(cards)}
+        for i, pattern in enumerate(patterns):
+            soft = {v: w[i] for v, w in weights.items()}
+            states = {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
+            if often[pattern] >= OWN_PLAN or not blank:
+                yield Evidence(states, soft)
+                continue
+            for v, state in states.items():
+                one_hot = np.zeros(cards[v])
+                one_hot[state] = 1.0
+                soft[v] = one_hot * soft[v] if v in soft else one_hot
+            yield Evidence({}, blank | soft)
 
 
 def _query(
@@ -312,16 +371,25 @@ def _query(
     return Query(frozenset(posed.states), frozenset(posed.weights), targets, everything)
 
 
-def _rows(evidence: Evidence) -> Iterable[Evidence]:
-    """The rows of a batch as single queries."""
-    assert evidence.rows is not None
-    scalar = {v: s for v, s in evidence.states.items() if np.ndim(s) == 0}
-    columns = {v: s for v, s in evidence.states.items() if np.ndim(s) == 1}
-    fixed = {v: w for v, w in evidence.weights.items() if w.ndim == 1}
-    soft = {v: w for v, w in evidence.weights.items() if w.ndim == 2}
-    for i in range(evidence.rows):
-        states = scalar | {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
-        yield Evidence(states, fixed | {v: w[i] for v, w in soft.items()})
+def _place(
+    full: np.ndarray,
+    table: np.ndarray,
+    scope: Sequence[int],
+    evidence: Evidence,
+    potentials: Potentials,
+) -> None:
+    """Write a marginal over the unobserved, possible states into a table over all states."""
+    index = []
+    for v in scope:
+        kept = potentials.states[v]
+        if v in evidence.states:
+            index.append(np.array([evidence.states[v]]))
+        else:
+            index.append(np.arange(potentials.cards[v]) if kept is None else kept)
+    if index:
+        full[np.ix_(*index)] = table.reshape([len(i) for i in index])
+    else:
+        full[...] = table
 
 
 def _expand_batch(values: Tensor, kept: np.ndarray | None, card: int) -> Tensor:

@@ -54,6 +54,7 @@ class BoundPlan:
             for group in plan.groups
         ]
         self._constants = [(tables[f], structure.scopes[f]) for f in plan.constants]
+        self._clique_of: dict[int, tuple[int, ...]] | None = None
         self._where: tuple[np.ndarray | None, int, list[tuple[int, int, int]]] | None = None
 
     def collect(self, states: Mapping[int, int], weights: Mapping[int, np.ndarray]) -> float:
@@ -135,12 +136,16 @@ class BoundPlan:
             return None, start, observed
         return np.concatenate(parts), start, observed
 
-    def joint(self, values: np.ndarray) -> np.ndarray:
-        """Arrange the marginal of the only target by the axes of its scope."""
-        (scope,) = self.targets
-        for program in self.programs:
-            for _, clique in program.group.reads:
-                order = [v for v in program.tree.cliques[clique] if v in scope]
-                table = values.reshape([self.potentials.structure.cards[v] for v in order])
-                return table.transpose([order.index(v) for v in scope])
-        return values.reshape(())
+    def table(self, index: int) -> np.ndarray:
+        """The marginal of a target after :meth:`marginals`, axes in the order of its scope."""
+        if self._clique_of is None:
+            self._clique_of = {
+                target: program.tree.cliques[clique]
+                for program in self.programs
+                for target, clique in program.group.reads
+            }
+        scope = self.targets[index]
+        order = [v for v in self._clique_of.get(index, ()) if v in scope]
+        cards = self.potentials.structure.cards
+        table = self.slots[index].reshape([cards[v] for v in order])
+        return table.transpose([order.index(v) for v in scope])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.exact.differentiable import log_evidence, log_evidence_recorded
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.factor import Factor
@@ -120,9 +121,12 @@ class FactorGraph:
         recorded = torch.is_grad_enabled() and any(
             [factor.log_values.requires_grad for factor in self.factors]
         )
-        if self._batch is None and not recorded:
+        if self._batch is not None or (recorded and given.rows is not None):
+            return self._log_partition_recorded(given)
+        if not recorded:
             return self._queries().log_evidence(given)
-        return self._log_partition_recorded(given)
+        flat = torch.cat([table.reshape(-1) for table in self._log_tables()])
+        return log_evidence(self._queries().engine, flat, given)
 
     def marginals(
         self, evidence: Mapping[str, Any] | None = None, variables: Sequence[str] | None = None
@@ -186,21 +190,21 @@ class FactorGraph:
             self._loaded = version
         return Queries(self._engine, self._variables, self.device)
 
+    def _log_tables(self) -> list[Tensor]:
+        """Log values of every factor, the empty ones of uncovered variables included."""
+        cards = self._variables.cards
+        free = [torch.zeros(cards[v], dtype=torch.float64, device=self.device) for v in self._free]
+        return [factor.log_values.double() for factor in self.factors] + free
+
     def _log_partition_recorded(
-        self, given: Evidence, probes: Sequence[tuple[Sequence[int], Tensor]] = ()
+        self, given: Evidence, probes: tuple[tuple[tuple[int, ...], Tensor], ...] = ()
     ) -> Tensor:
         """Log Z recorded by autograd, one per graph of the batch."""
         if self._batch is not None and given.rows not in (None, self._batch):
             raise ValueError(
                 f"evidence has {given.rows} rows but the factors a batch of {self._batch}"
             )
-        tables = [factor.log_values.double() for factor in self.factors]
-        for v in self._free:
-            tables.append(
-                torch.zeros(self._variables.cards[v], dtype=torch.float64, device=self.device)
-            )
-        queries = Queries(self._engine, self._variables, self.device)
-        total = queries.log_evidence_recorded(given, tables, probes)
+        total = log_evidence_recorded(self._engine, self._log_tables(), given, probes)
         return total if self._batch is None else total.expand(self._batch)
 
     def _marginals_of_batch(self, given: Evidence, numbers: Sequence[int]) -> dict[str, Tensor]:
@@ -212,9 +216,9 @@ class FactorGraph:
             v: torch.zeros((rows, cards[v]), dtype=torch.float64, device=self.device)
             for v in numbers
         }
-        probes = [
-            ((v,), probe.requires_grad_()) for v, probe in found.items() if v not in observed
-        ]
+        probes: tuple[tuple[tuple[int, ...], Tensor], ...] = tuple(
+            [((v,), probe.requires_grad_()) for v, probe in found.items() if v not in observed]
+        )
         with torch.enable_grad():
             total = self._log_partition_recorded(given, probes)
         impossible = total.detach().isneginf()

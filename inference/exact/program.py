@@ -24,7 +24,7 @@ import numpy as np
 from inference.exact.plan import Group
 from inference.exact.product import Operand, Operation, fold
 from inference.exact.semiring import SUM_LINEAR, Semiring
-from inference.exact.structure import Structure
+from inference.exact.structure import Structure, bits
 
 __all__ = ["TreeProgram", "UnderflowRisk"]
 
@@ -34,6 +34,9 @@ SAFE_LOG = -600.0
 SAFE_LOG_RESCALED = math.log(1e-290)
 #: Products of factors up to this many entries are kept between runs.
 KEPT_PRODUCT = 1 << 17
+#: Several sums of a table this large start from intermediate sums smaller by this factor.
+LARGE_TABLE = 1 << 14
+SHARED_SHRINK = 16
 
 
 class UnderflowRisk(ArithmeticError):
@@ -272,6 +275,9 @@ class TreeProgram:
         for target in reads:
             mask, shape = self._frame(c, self._targets[target])
             wanted.append((mask, shape, self._outputs[target]))
+        for mask in self._shared_sums(c, [mask for mask, _, _ in wanted]):
+            _, shape = self._frame(c, bits(mask))
+            wanted.append((mask, shape, np.empty(math.prod(shape))))
         wanted.sort(key=lambda item: -item[2].size)
         recorded, sources = self._sources(c, [mask for mask, _, _ in wanted], inflow)
         for mask, shape, out in wanted:
@@ -288,6 +294,31 @@ class TreeProgram:
             recorded.append((self.semiring.total, (source.array, axes, None, array, True)))
             sources.append(Operand(mask, array, False))
         return recorded
+
+    def _shared_sums(self, c: int, masks: Sequence[int]) -> list[int]:
+        """Scopes of intermediate sums from which many sums of a large clique start.
+
+        A hub with hundreds of neighbours would otherwise be read once for each of them.
+        """
+        size = self.tree.sizes[c]
+        if len(masks) < 4 or size < LARGE_TABLE:
+            return []
+        cards, limit = self._structure.cards, size // SHARED_SHRINK
+
+        def entries(mask: int) -> int:
+            return math.prod([cards[v] for v in bits(mask)])
+
+        pools: list[list[int]] = []
+        for mask in sorted(masks, key=entries, reverse=True):
+            for pool in pools:
+                if entries(pool[0] | mask) <= limit:
+                    pool[0] |= mask
+                    pool.append(mask)
+                    break
+            else:
+                if entries(mask) <= limit:
+                    pools.append([mask, mask])
+        return [pool[0] for pool in pools if len(pool) > 2 and pool[0] not in masks]
 
     def _sources(
         self, c: int, masks: Sequence[int], inflow: dict[int, np.ndarray]

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
-from inference.exact.log_collect import log_collect
-from inference.exact.plan import Plan, Query, make_plan
+from inference.exact.plan import Plan
 from inference.random import numpy_generator
 
 __all__ = ["Queries"]
@@ -91,26 +90,6 @@ class Queries:
         if found is None:
             raise self._impossible(given)
         return self._tensor(found)
-
-    def log_evidence_recorded(
-        self,
-        given: Evidence,
-        log_tables: Sequence[Tensor],
-        probes: Sequence[tuple[Sequence[int], Tensor]] = (),
-    ) -> Tensor:
-        """Log evidence recorded by autograd; see :func:`log_collect`.
-
-        Runs over all states, possible or not: which ones are impossible may change as the
-        tables are learned.
-        """
-        structure = self.engine.structure
-        states, weights = given.log_weights(structure.cards, self.device)
-        targets = tuple([tuple(scope) for scope, _ in probes])
-        query = Query(frozenset(states), frozenset(weights), targets)
-        plan = make_plan(structure, query, split=False)
-        plan.check_memory(self.engine.memory_limit, self.variables.names)
-        total = log_collect(plan, log_tables, states, weights, probes)
-        return total if given.rows is None else total.expand(given.rows)
 
     def _names(self, numbers: Sequence[int]) -> Sequence[str]:
         names = self.variables.names
