@@ -233,7 +233,7 @@ def test_bad_samples_are_refused() -> None:
     for measure in (sliced_wasserstein, mmd):
         with pytest.raises(ValueError, match=r"found shapes \(3, 2\) and \(3, 1\)"):
             measure(x, x[:, :1])
-        with pytest.raises(ValueError, match="x must be .n, d."):
+        with pytest.raises(ValueError, match=r"x must be \(n, d\)"):
             measure(x[:, 0], x[:, 0])
         with pytest.raises(ValueError, match="y must be finite"):
             measure(x, x + math.inf)
@@ -245,7 +245,7 @@ def test_bad_samples_are_refused() -> None:
         mmd(x, x, bandwidth=0)
     with pytest.raises(ValueError, match="n_projections must be at least 1"):
         sliced_wasserstein(x, x, n_projections=0)
-    with pytest.raises(ValueError, match="p must be finite and at least 1, found 0.5"):
+    with pytest.raises(ValueError, match=r"p must be finite and at least 1, found 0\.5"):
         sliced_wasserstein(x, x, p=0.5)
 
 
