@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.exact.bounds import SAFE_LOG, UnderflowRisk
 from inference.exact.evidence import Evidence
 from inference.exact.execute import BoundPlan
 from inference.exact.flat import FlatProgram
@@ -21,7 +22,6 @@ from inference.exact.maximum import decode
 from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, make_plan
 from inference.exact.posed import Posed, likelihood_rows
 from inference.exact.potentials import Potentials
-from inference.exact.program import SAFE_LOG, UnderflowRisk
 from inference.exact.recent import Recent
 from inference.exact.sample import ancestral_draws, run_draws, tree_draws
 from inference.exact.semiring import MAX_LOG, SUM_LINEAR, SUM_LOG, Semiring

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inference.exact.bounds import SAFE_LOG
 from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
-from inference.exact.program import SAFE_LOG
 
 __all__ = ["JointTable"]
 

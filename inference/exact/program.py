@@ -21,26 +21,26 @@ from functools import partial
 
 import numpy as np
 
+from inference.exact.bounds import (
+    SAFE_LOG,
+    SAFE_LOG_RESCALED,
+    UnderflowRisk,
+    log_smallest,
+    lowest_log,
+    unit_messages,
+)
 from inference.exact.plan import Group
 from inference.exact.product import Operand, Operation, fold
 from inference.exact.semiring import SUM_LINEAR, Semiring
 from inference.exact.structure import Structure, bits
 
-__all__ = ["TreeProgram", "UnderflowRisk"]
+__all__ = ["TreeProgram"]
 
-#: Products above e^-600 stay far from the smallest normal float64 (2.2e-308 = e^-708).
-SAFE_LOG = -600.0
-#: The same for one product in a rescaled run: 1e-290.
-SAFE_LOG_RESCALED = math.log(1e-290)
 #: Products of factors up to this many entries are kept between runs.
 KEPT_PRODUCT = 1 << 17
 #: Several sums of a table this large start from intermediate sums smaller by this factor.
 LARGE_TABLE = 1 << 14
 SHARED_SHRINK = 16
-
-
-class UnderflowRisk(ArithmeticError):
-    """Linear tables might lose an entry that matters: the query must be run in log space."""
 
 
 class TreeProgram:
@@ -85,8 +85,8 @@ class TreeProgram:
         self.messages: list[np.ndarray] = [np.empty(0)] * count
         self._fixed = [False] * count
         self._place(tables, lows)
-        self.unit, self._growth = self._units()
-        self._margin = self._lowest()
+        self.unit, self._growth = unit_messages(group, structure, observed, possible=semiring.sums)
+        self._margin = lowest_log(group.tree, self._own, self.unit)
         self._steps: list[tuple[int, list[Operation]]] = []
         self._compile_collect()
         self._collect = [operation for _, step in self._steps for operation in step]
@@ -132,50 +132,6 @@ class TreeProgram:
             buffer = np.full(shape, self.semiring.one)
             self._weights[variable] = (buffer.reshape(-1), clique)
             self._operands[clique].append(Operand(mask, buffer, False))
-
-    def _units(self) -> tuple[list[bool], float]:
-        """Cliques whose message is identically one, and a bound on the log of all others."""
-        tree, heads, cards = self.tree, self._structure.heads, self._structure.cards
-        count = len(tree.cliques)
-        held, inside, blocked = [0] * count, [0] * count, [False] * count
-        open_cards = [0.0] * count
-        for factor, clique in self.group.homes:
-            head = heads[factor]
-            if head < 0 or head in self._observed:
-                blocked[clique] = True
-            else:
-                held[clique] |= 1 << head
-        for _, clique in self.group.weights:
-            blocked[clique] = True
-        directed = self.semiring.sums
-        unit = [False] * count
-        growth = 0.0
-        for c, clique in enumerate(tree.cliques):
-            for v in clique[: tree.residuals[c]]:
-                inside[c] |= 1 << v
-                if not held[c] >> v & 1:
-                    open_cards[c] += math.log(cards[v])
-            unit[c] = directed and not blocked[c] and held[c] == inside[c]
-            growth = max(growth, open_cards[c])
-            parent = tree.parents[c]
-            if parent >= 0:
-                held[parent] |= held[c]
-                inside[parent] |= inside[c]
-                blocked[parent] |= blocked[c]
-                open_cards[parent] += open_cards[c]
-        return unit, growth
-
-    def _lowest(self) -> float:
-        """Lower bound on log of any positive entry met in an unscaled collect."""
-        tree = self.tree
-        bounds = list(self._own)
-        lowest = 0.0
-        for c, parent in enumerate(tree.parents):
-            if not self.unit[c]:
-                lowest = min(lowest, bounds[c])
-                if parent >= 0:
-                    bounds[parent] += bounds[c]
-        return lowest
 
     # Recording the passes --------------------------------------------------------------------
 
@@ -374,7 +330,7 @@ class TreeProgram:
             vector = weights[variable]
             buffer[...] = vector
             if linear:
-                lowest = _log_smallest(vector)
+                lowest = log_smallest(vector)
                 low += lowest
                 lows[clique] = lows.get(clique, 0.0) + lowest
         if not linear or (low >= SAFE_LOG and self._growth <= -SAFE_LOG):
@@ -417,7 +373,7 @@ class TreeProgram:
             scales[c] += math.log(largest)
             parent = self.tree.parents[c]
             if parent >= 0:
-                bounds[parent] += _log_smallest(message)
+                bounds[parent] += log_smallest(message)
                 scales[parent] += scales[c]
         return sum([scales[root] for root in self.roots])
 
@@ -427,9 +383,3 @@ class TreeProgram:
             self._distribute = self._compile_distribute()
         for function, arguments in self._distribute:
             function(*arguments)
-
-
-def _log_smallest(values: np.ndarray) -> float:
-    """Logarithm of the smallest positive entry (0 where there is none)."""
-    positive = values[values > 0]
-    return math.log(positive.min()) if len(positive) else 0.0

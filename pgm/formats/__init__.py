@@ -1,7 +1,7 @@
 """File formats of discrete graphical models, as plain numpy tables.
 
 `read_network` and `write_network` choose the format by the suffix: BIF, XMLBIF, Hugin NET and UAI,
-each also compressed. Nothing here knows of models or of torch.
+each also compressed. Nothing here knows of models.
 """
 
 from pgm.formats.bif import format_bif, parse_bif, read_bif, write_bif

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
-import secrets
 import zlib
 from pathlib import Path
 from typing import NoReturn
+
+from inference.files import atomic_write
 
 __all__ = ["FormatError", "fail", "read_bytes", "read_text", "write_text"]
 
@@ -56,15 +57,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     A name ending in `.gz` is compressed, with the same bytes for the same text at any time.
     """
     data = text.encode("utf-8")
-    target = Path(os.path.realpath(path))
     if Path(path).suffix.lower() == ".gz":
         data = gzip.compress(data, mtime=0)
-    # Created here rather than by tempfile, whose files only their owner may read.
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pgm.formats
 from pgm.formats import FormatError, NetworkTables, read_network, write_network
 
 Same = Callable[[NetworkTables, NetworkTables], None]
@@ -144,13 +141,3 @@ def test_tables_that_do_not_fit_are_not_written(
     with pytest.raises(kind, match=message):
         write_network(replace(good, **change), tmp_path / f"n{suffix}")  # pyright: ignore
     assert os.listdir(tmp_path) == []
-
-
-def test_the_formats_do_not_need_torch() -> None:
-    code = (
-        "import sys; pgm = type(sys)('pgm'); pgm.__path__ = ['pgm']; sys.modules['pgm'] = pgm;"
-        "import pgm.formats; assert pgm.formats.read_bif and 'torch' not in sys.modules"
-    )
-    assert pgm.formats.__file__ is not None
-    root = Path(pgm.formats.__file__).parents[2]
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
