@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from inference.exact.flat import FlatProgram
 from inference.exact.flat_layout import flat_layout
 from inference.exact.joint import JointTable
 from inference.exact.maximum import decode
-from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, make_plan
+from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, Scopes, make_plan
 from inference.exact.posed import Posed, likelihood_rows
 from inference.exact.potentials import Potentials
 from inference.exact.recent import Recent
@@ -29,15 +28,16 @@ from inference.exact.structure import Structure
 
 __all__ = ["ExactEngine"]
 
-#: Plans remembered, and bytes of tables that bound plans may keep between queries.
+#: Plans remembered, bytes of tables that bound plans may keep between queries, and queries
+#: recognised when they come back.
 REMEMBERED_PLANS = 64
 REMEMBERED_BYTES = 1 << 29
+REMEMBERED_QUERIES = 4096
 #: Trees over all variables up to these sizes run batches as flat programs.
 FLAT_TREE = 3_000_000
 FLAT_ENTRIES = 200_000
-#: Otherwise rows share one plan up to this size; a pattern this frequent gets its own.
+#: Evidence sets not met before share one plan of at most this size.
 SHARED_TREE = 20_000_000
-OWN_PLAN = 4
 
 
 class ExactEngine:
@@ -61,7 +61,9 @@ class ExactEngine:
         self.memory_limit = memory_limit
         self._potentials: Potentials | None = None
         self._lock = threading.RLock()
-        self._singles = tuple([(v,) for v in range(len(structure.cards))])
+        self._singles = Scopes([(v,) for v in range(len(structure.cards))])
+        self._shared = Query(frozenset(), frozenset(range(len(self._singles))), self._singles)
+        self._met: Recent[bool] = Recent(REMEMBERED_QUERIES)
         self._plans: Recent[Plan] = Recent(REMEMBERED_PLANS)
         self._bound: Recent[BoundPlan] = Recent(REMEMBERED_PLANS, REMEMBERED_BYTES)
         self._flat: dict[torch.device, FlatProgram | None] = {}
@@ -142,6 +144,25 @@ class ExactEngine:
             bound = self._bind(query, SUM_LOG, allowance)
             return bound, bound.collect(posed.states, posed.weights)
 
+    def _shared_or_own(self, posed: Posed, query: Query) -> tuple[Posed, Query]:
+        """Choose between a plan for these observed variables and one for any.
+
+        Planning pays once a set of observed variables comes back. Until then its query runs, as
+        likelihoods, on the plan that all such queries share, unless that plan's tree is too
+        large or it is the very first query.
+        """
+        if self._met.get(query) is not None:
+            return posed, query
+        first = not len(self._met)
+        self._met.put(query, True)
+        if first:
+            return posed, query
+        shared = self.plan(self._shared)
+        limit = self.memory_limit
+        if shared.entries > SHARED_TREE or (limit is not None and shared.bytes > limit):
+            return posed, query
+        return posed.softened(self.potentials), self._shared
+
     def log_evidence(self, evidence: Evidence) -> float:
         """Log of the summed weight of all states that agree with the evidence; -inf if none."""
         with self._lock:
@@ -150,7 +171,8 @@ class ExactEngine:
                 return -math.inf
             if self._joint is not None:
                 return self._joint.log_evidence(posed) + posed.log_scale
-            return self._collect(posed, _query(posed, ()))[1] + posed.log_scale
+            posed, query = self._shared_or_own(posed, _query(posed, ()))
+            return self._collect(posed, query)[1] + posed.log_scale
 
     def marginals(self, evidence: Evidence, variables: Sequence[int]) -> np.ndarray | None:
         """Posterior of each variable, one after the other, over the model's own states.
@@ -165,7 +187,8 @@ class ExactEngine:
                 return self._joint.marginals(posed, variables)
             everything = isinstance(variables, range)
             targets = self._singles if everything else tuple([(v,) for v in variables])
-            bound, value = self._collect(posed, _query(posed, targets))
+            posed, query = self._shared_or_own(posed, _query(posed, targets))
+            bound, value = self._collect(posed, query)
             if value == -math.inf:
                 return None
             return bound.expand(bound.marginals(), evidence.states)
@@ -267,9 +290,7 @@ class ExactEngine:
         potentials = self.potentials
         if potentials.empty or min(potentials.lows, default=0.0) < SAFE_LOG:
             return None
-        everyone = frozenset(range(len(self._singles)))
-        query = Query(frozenset(), everyone, self._singles)
-        plan = make_plan(potentials.structure, query, allowance=0, split=False)
+        plan = make_plan(potentials.structure, self._shared, allowance=0, split=False)
         if plan.entries > FLAT_TREE:
             return None
         layout = flat_layout(plan.groups[0], potentials)
@@ -282,7 +303,7 @@ class ExactEngine:
         with self._lock:
             program = self._flat_program(device)
             if program is None:
-                values = [self.log_evidence(row) for row in self._rows(evidence)]
+                values = [self.log_evidence(row) for row in _rows(evidence)]
                 return torch.tensor(values, dtype=torch.float64, device=device)
             assert evidence.rows is not None
             result = torch.empty(evidence.rows, dtype=torch.float64, device=device)
@@ -326,43 +347,25 @@ class ExactEngine:
         assert evidence.rows is not None
         cards = [self.potentials.cards[v] for v in variables]
         found = np.full((evidence.rows, sum(cards)), np.nan)
-        for i, row in enumerate(self._rows(evidence)):
+        for i, row in enumerate(_rows(evidence)):
             values = self.marginals(row, variables)
             if values is not None:
                 found[i] = values
         return list(torch.from_numpy(found).to(device).split(cards, dim=1))
 
-    def _rows(self, evidence: Evidence) -> Iterable[Evidence]:
-        """The rows of a batch as single queries.
 
-        Rows of a pattern that comes often enough are worth a plan of their own; the others
-        share one plan over all variables, their states turned into likelihoods, unless its tree
-        is too large.
-        """
-        rows, cards = evidence.rows, self.potentials.cards
-        assert rows is not None
-        columns = {v: np.broadcast_to(s, rows) for v, s in evidence.states.items()}
-        weights = {v: np.broadcast_to(w, (rows, cards[v])) for v, w in evidence.weights.items()}
-        seen = [column >= 0 for column in columns.values()]
-        patterns = [row.tobytes() for row in np.stack(seen, axis=1)] if seen else [b""] * rows
-        often = Counter(patterns)
-        everyone = frozenset(range(len(cards)))
-        blank: dict[int, np.ndarray] = {}
-        if min(often.values(), default=OWN_PLAN) < OWN_PLAN:
-            plan = self.plan(Query(frozenset(), everyone, self._singles))
-            if plan.entries <= SHARED_TREE:
-                blank = {v: np.ones(card) for v, card in enumerate(cards)}
-        for i, pattern in enumerate(patterns):
-            soft = {v: w[i] for v, w in weights.items()}
-            states = {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
-            if often[pattern] >= OWN_PLAN or not blank:
-                yield Evidence(states, soft)
-                continue
-            for v, state in states.items():
-                one_hot = np.zeros(cards[v])
-                one_hot[state] = 1.0
-                soft[v] = one_hot * soft[v] if v in soft else one_hot
-            yield Evidence({}, blank | soft)
+def _rows(evidence: Evidence) -> Iterable[Evidence]:
+    """The rows of a batch as single queries."""
+    rows = evidence.rows
+    assert rows is not None
+    columns = {v: np.broadcast_to(s, rows) for v, s in evidence.states.items()}
+    weights = {
+        v: w if w.ndim == 2 else np.broadcast_to(w, (rows, len(w)))
+        for v, w in evidence.weights.items()
+    }
+    for i in range(rows):
+        states = {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
+        yield Evidence(states, {v: w[i] for v, w in weights.items()})
 
 
 def _query(

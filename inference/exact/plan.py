@@ -17,7 +17,7 @@ from inference.exact.order import Elimination, interaction_graph, min_fill, min_
 from inference.exact.structure import Structure, bits
 from inference.exact.tree import JunctionTree, build_tree
 
-__all__ = ["Group", "Plan", "Query", "make_plan"]
+__all__ = ["Group", "Plan", "Query", "Scopes", "make_plan"]
 
 #: Entries that cost as much time as visiting one clique (about 20 us against 8 ns).
 CLIQUE_OVERHEAD = 2500
@@ -29,6 +29,17 @@ SMALL_PER_VARIABLE = 2500
 #: Seconds per table entry and per clique, for the expected time only.
 SECONDS_PER_ENTRY = 8e-9
 SECONDS_PER_CLIQUE = 2e-5
+
+
+class Scopes(tuple[tuple[int, ...], ...]):
+    """Target scopes, of which there may be thousands; their hash is computed once."""
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = tuple.__hash__(self)
+        return self._hash
 
 
 @dataclass(frozen=True)

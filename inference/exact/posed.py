@@ -45,6 +45,17 @@ class Posed:
                 else:
                     self.possible = False
 
+    def softened(self, potentials: Potentials) -> Posed:
+        """The same evidence as likelihoods of all variables, ones where nothing is known."""
+        soft = Posed(Evidence(), potentials)
+        soft.log_scale, soft.possible = self.log_scale, self.possible
+        soft.weights = {v: np.ones(card) for v, card in enumerate(potentials.structure.cards)}
+        soft.weights |= self.weights
+        for v, state in self.states.items():
+            soft.weights[v] = np.zeros(potentials.structure.cards[v])
+            soft.weights[v][state] = 1.0
+        return soft
+
 
 def likelihood_rows(
     evidence: Evidence, potentials: Potentials, rows: slice

@@ -47,6 +47,9 @@ class Recent(Generic[T]):
             self._weight -= dropped
         return item
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
