@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from inference.exact.differentiable import cut_tables, log_evidence, log_evidence_recorded
 from inference.exact.engine import ExactEngine
-from inference.exact.evidence import Evidence, Variables
+from inference.exact.evidence import Evidence, Variables, is_pandas
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
 from inference.exact.likelihood import complete_log_prob
@@ -413,7 +413,7 @@ class BayesianNetwork(Model):
     def _codes(self, x: Any) -> np.ndarray:
         """Rows of data as (n, V) codes, -1 = missing."""
         names = self.variables
-        if hasattr(x, "columns"):
+        if is_pandas(x):
             missing = [name for name in names if name not in x.columns]
             if missing:
                 raise ValueError(f"x has no column for {missing[0]!r} ({len(missing)} missing)")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Evidence", "Variables"]
+__all__ = ["Evidence", "Variables", "is_pandas"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Variables:
         """
         if given is None:
             return Evidence()
-        if not hasattr(given, "items"):
+        if not isinstance(given, Mapping) and not is_pandas(given):
             raise TypeError(
                 f"evidence must map variable names to states, not {type(given).__name__}"
             )
@@ -186,7 +186,7 @@ class Variables:
                 code = self.code(variable, array.item())
                 if code >= 0:
                     states[variable] = code
-            elif array.dtype.kind == "f" and not _is_column(value):
+            elif array.dtype.kind == "f" and not is_pandas(value):
                 weights[variable] = self._likelihood(variable, array)
                 if array.ndim == 2:
                     lengths[name] = len(array)
@@ -271,9 +271,12 @@ def _has_labels(value: Any) -> bool:
     )
 
 
-def _is_column(value: Any) -> bool:
-    """A pandas column: its floats are codes with NaN for missing, never a likelihood."""
-    return type(value).__module__.split(".")[0] == "pandas"
+def is_pandas(value: object) -> bool:
+    """Whether a value is a pandas object: its floats are codes with NaN for missing.
+
+    Asked without importing pandas.
+    """
+    return type(value).__module__.partition(".")[0] == "pandas"
 
 
 def _shorten(names: Sequence[object]) -> str:
