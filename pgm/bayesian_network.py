@@ -18,6 +18,7 @@ from inference.exact.differentiable import cut_tables, log_evidence, log_evidenc
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables, is_pandas
 from inference.exact.factor import Factor
+from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
 from inference.exact.likelihood import complete_log_prob
 from inference.exact.plan import Plan
@@ -26,7 +27,7 @@ from inference.exact.structure import Structure
 from inference.logspace import safe_log
 from inference.model import Model
 from pgm.directed import Digraph
-from pgm.tables import check_rows, flatten_tables
+from pgm.tables import flatten_tables, normalized_rows
 
 if TYPE_CHECKING:
     import networkx
@@ -91,7 +92,7 @@ class BayesianNetwork(Model):
         self.values = nn.Parameter(torch.from_numpy(values), requires_grad=False)
         self._engine = ExactEngine(structure, names, memory_limit)
         self._engine.load(values)
-        self._loaded = self._present_version()
+        self._snapshot = Snapshot([self.values])
 
     # Structure -------------------------------------------------------------------------------
 
@@ -243,7 +244,7 @@ class BayesianNetwork(Model):
         """
         codes = self._codes(x)
         complete = (codes >= 0).all(axis=1)
-        structure = self._engine.structure
+        structure = self._queries().engine.structure
         logs = safe_log(self.values.double())
         if complete.all():
             return complete_log_prob(structure, logs, codes)
@@ -387,20 +388,14 @@ class BayesianNetwork(Model):
 
     # Numbers ---------------------------------------------------------------------------------
 
-    def _present_version(self) -> tuple[int, int, torch.dtype]:
-        """What changes whenever somebody writes to the parameter or replaces it."""
-        values = self.values
-        return values._version, values.data_ptr(), values.dtype
-
     def _queries(self) -> Queries:
         """The engine with the parameter's present numbers."""
-        version = self._present_version()
-        if version != self._loaded:
+        if not (self._engine.loaded and self._snapshot.holds([self.values])):
             array = self.values.detach().cpu().double().numpy()
             names, cards = self._variables.names, self._variables.cards
-            check_rows(array, cards, names, self._digraph.parents, self._variables.labels)
-            self._engine.load(array)
-            self._loaded = version
+            labels = self._variables.labels
+            self._engine.load(normalized_rows(array, cards, names, self._digraph.parents, labels))
+            self._snapshot = Snapshot([self.values])
         return Queries(self._engine, self._variables, self.values.device)
 
     def _log_evidence_with_gradient(self, given: Evidence) -> Tensor:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from inference.exact.bounds import SAFE_LOG, UnderflowRisk
 from inference.exact.evidence import Evidence
@@ -19,7 +18,7 @@ from inference.exact.flat_layout import flat_layout
 from inference.exact.joint import JointTable
 from inference.exact.maximum import decode
 from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, Scopes, make_plan
-from inference.exact.posed import Posed, likelihood_rows
+from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
 from inference.exact.recent import Recent
 from inference.exact.sample import ancestral_draws, run_draws, tree_draws
@@ -60,7 +59,7 @@ class ExactEngine:
         self.names = tuple(names)
         self.memory_limit = memory_limit
         self._potentials: Potentials | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._singles = Scopes([(v,) for v in range(len(structure.cards))])
         self._shared = Query(frozenset(), frozenset(range(len(self._singles))), self._singles)
         self._met: Recent[bool] = Recent(REMEMBERED_QUERIES)
@@ -82,6 +81,11 @@ class ExactEngine:
         self.__dict__.update(fresh.__dict__)
 
     @property
+    def loaded(self) -> bool:
+        """Whether :meth:`load` was called (a copy of an engine starts without numbers)."""
+        return self._potentials is not None
+
+    @property
     def potentials(self) -> Potentials:
         """The numbers last given to :meth:`load`."""
         if self._potentials is None:
@@ -92,7 +96,7 @@ class ExactEngine:
         self, values: np.ndarray, log_scale: float = 0.0, logs: np.ndarray | None = None
     ) -> None:
         """Take new numbers: the arguments of :meth:`Potentials.from_values`."""
-        with self._lock:
+        with self.lock:
             fresh = Potentials.from_values(self.structure, values, log_scale, logs)
             old = self._potentials
             if old is not None and old.structure.cards != fresh.structure.cards:
@@ -116,7 +120,7 @@ class ExactEngine:
 
     def plan_for(self, evidence: Evidence, variables: Sequence[int]) -> Plan:
         """The plan that :meth:`marginals` would follow."""
-        with self._lock:
+        with self.lock:
             return self.plan(_query(evidence, tuple([(v,) for v in variables])))
 
     def _bind(
@@ -165,7 +169,7 @@ class ExactEngine:
 
     def log_evidence(self, evidence: Evidence) -> float:
         """Log of the summed weight of all states that agree with the evidence; -inf if none."""
-        with self._lock:
+        with self.lock:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return -math.inf
@@ -179,7 +183,7 @@ class ExactEngine:
 
         A range of variables means all of them.
         """
-        with self._lock:
+        with self.lock:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return None
@@ -191,11 +195,16 @@ class ExactEngine:
             bound, value = self._collect(posed, query)
             if value == -math.inf:
                 return None
-            return bound.expand(bound.marginals(), evidence.states)
+            found = bound.expand(bound.marginals(), evidence.states)
+            if everything or query is not self._shared:
+                return found
+            ends = np.cumsum((0, *self.structure.cards))
+            parts = [found[ends[v] : ends[v + 1]] for v in variables]
+            return np.concatenate(parts) if parts else found[:0]
 
     def joint(self, evidence: Evidence, scope: Sequence[int]) -> np.ndarray | None:
         """Joint posterior of several variables, axes in the order of ``scope``."""
-        with self._lock:
+        with self.lock:
             potentials = self.potentials
             posed = Posed(evidence, potentials)
             if not posed.possible:
@@ -216,7 +225,7 @@ class ExactEngine:
 
         With ``factors`` given only theirs; the others' places hold zeros.
         """
-        with self._lock:
+        with self.lock:
             potentials, structure = self.potentials, self.structure
             full = np.zeros(structure.offsets[-1])
             posed = Posed(evidence, potentials)
@@ -239,7 +248,7 @@ class ExactEngine:
 
     def most_probable(self, evidence: Evidence) -> tuple[np.ndarray, float] | None:
         """Codes of a most probable state of all variables, and the log of its weight."""
-        with self._lock:
+        with self.lock:
             potentials = self.potentials
             posed = Posed(evidence, potentials)
             if not posed.possible:
@@ -262,7 +271,7 @@ class ExactEngine:
         self, evidence: Evidence, n: int, generator: np.random.Generator
     ) -> np.ndarray | None:
         """Independent joint samples given the evidence, (n, V) codes."""
-        with self._lock:
+        with self.lock:
             potentials = self.potentials
             posed = Posed(evidence, potentials)
             if not posed.possible:
@@ -278,9 +287,7 @@ class ExactEngine:
                 draws = [draw for program in bound.programs for draw in tree_draws(program)]
             return run_draws(draws, n, posed.states, potentials.states, generator)
 
-    # Batches ---------------------------------------------------------------------------------
-
-    def _flat_program(self, device: torch.device) -> FlatProgram | None:
+    def flat_program(self, device: torch.device) -> FlatProgram | None:
         """The flat program over all variables, or None where the tree is too large for it."""
         if device not in self._flat:
             self._flat[device] = self._make_flat(device)
@@ -293,79 +300,10 @@ class ExactEngine:
         plan = make_plan(potentials.structure, self._shared, allowance=0, split=False)
         if plan.entries > FLAT_TREE:
             return None
-        layout = flat_layout(plan.groups[0], potentials)
-        if not layout.safe or layout.entries > FLAT_ENTRIES:
+        layout = flat_layout(plan, potentials)
+        if layout.margin < 0 or layout.entries > FLAT_ENTRIES:
             return None
         return FlatProgram(layout, device)
-
-    def log_evidence_batch(self, evidence: Evidence, device: torch.device) -> Tensor:
-        """Log evidence of every row, (B,)."""
-        with self._lock:
-            program = self._flat_program(device)
-            if program is None:
-                values = [self.log_evidence(row) for row in _rows(evidence)]
-                return torch.tensor(values, dtype=torch.float64, device=device)
-            assert evidence.rows is not None
-            result = torch.empty(evidence.rows, dtype=torch.float64, device=device)
-            for start in range(0, evidence.rows, program.chunk):
-                rows = slice(start, min(start + program.chunk, evidence.rows))
-                table, scale = likelihood_rows(evidence, self.potentials, rows)
-                log_z, _ = program.run(torch.from_numpy(table).to(device), marginals=False)
-                result[rows] = log_z + torch.from_numpy(scale).to(device)
-            return result
-
-    def marginals_batch(
-        self, evidence: Evidence, variables: Sequence[int], device: torch.device
-    ) -> list[Tensor]:
-        """Posterior of each variable for every row, (B, card); NaN where a row is impossible."""
-        with self._lock:
-            assert evidence.rows is not None
-            potentials = self.potentials
-            program = self._flat_program(device)
-            if program is None:
-                return self._marginals_by_row(evidence, variables, device)
-            starts = np.concatenate([[0], np.cumsum(potentials.structure.cards)])
-            states = np.concatenate([np.arange(starts[v], starts[v + 1]) for v in variables])
-            index = torch.from_numpy(states).to(device)
-            found = torch.empty(len(states), evidence.rows, dtype=torch.float64, device=device)
-            for start in range(0, evidence.rows, program.chunk):
-                rows = slice(start, min(start + program.chunk, evidence.rows))
-                table, _ = likelihood_rows(evidence, potentials, rows)
-                _, marginals = program.run(torch.from_numpy(table).to(device))
-                assert marginals is not None
-                found[:, rows] = marginals.index_select(0, index)
-            parts = found.split([potentials.structure.cards[v] for v in variables])
-            return [
-                _expand_batch(part.T, potentials.states[v], potentials.cards[v])
-                for part, v in zip(parts, variables, strict=True)
-            ]
-
-    def _marginals_by_row(
-        self, evidence: Evidence, variables: Sequence[int], device: torch.device
-    ) -> list[Tensor]:
-        """Marginals of a batch one row at a time."""
-        assert evidence.rows is not None
-        cards = [self.potentials.cards[v] for v in variables]
-        found = np.full((evidence.rows, sum(cards)), np.nan)
-        for i, row in enumerate(_rows(evidence)):
-            values = self.marginals(row, variables)
-            if values is not None:
-                found[i] = values
-        return list(torch.from_numpy(found).to(device).split(cards, dim=1))
-
-
-def _rows(evidence: Evidence) -> Iterable[Evidence]:
-    """The rows of a batch as single queries."""
-    rows = evidence.rows
-    assert rows is not None
-    columns = {v: np.broadcast_to(s, rows) for v, s in evidence.states.items()}
-    weights = {
-        v: w if w.ndim == 2 else np.broadcast_to(w, (rows, len(w)))
-        for v, w in evidence.weights.items()
-    }
-    for i in range(rows):
-        states = {v: int(column[i]) for v, column in columns.items() if column[i] >= 0}
-        yield Evidence(states, {v: w[i] for v, w in weights.items()})
 
 
 def _query(
@@ -393,13 +331,3 @@ def _place(
         full[np.ix_(*index)] = table.reshape([len(i) for i in index])
     else:
         full[...] = table
-
-
-def _expand_batch(values: Tensor, kept: np.ndarray | None, card: int) -> Tensor:
-    """Put the probabilities of the possible states back among all states."""
-    if kept is None:
-        return values
-    full = values.new_zeros(len(values), card)
-    full[:, torch.from_numpy(kept).to(values.device)] = values
-    full[values.isnan().any(dim=1)] = torch.nan
-    return full

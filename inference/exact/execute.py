@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from inference.exact.plan import Plan
-from inference.exact.potentials import Potentials, log_of
+from inference.exact.potentials import Potentials
 from inference.exact.program import TreeProgram
 from inference.exact.semiring import SUM_LINEAR, Semiring
 
@@ -53,7 +53,7 @@ class BoundPlan:
             )
             for group in plan.groups
         ]
-        self._constants = [(tables[f], structure.scopes[f]) for f in plan.constants]
+        self._constants = [(f, structure.scopes[f]) for f in plan.constants]
         self._clique_of: dict[int, tuple[int, ...]] | None = None
         self._where: tuple[np.ndarray | None, int, list[tuple[int, int, int]]] | None = None
 
@@ -68,13 +68,11 @@ class BoundPlan:
             UnderflowRisk: linear tables cannot be trusted for these numbers.
         """
         total = 0.0
-        linear = self.semiring.linear
-        if not linear:
+        if not self.semiring.linear:
             with np.errstate(divide="ignore"):
                 weights = {v: np.log(weight) for v, weight in weights.items()}
-        for table, scope in self._constants:
-            value = table[tuple([states[v] for v in scope])]
-            total += log_of(value) if linear else float(value)
+        for factor, scope in self._constants:
+            total += self.potentials.log_entry(factor, [states[v] for v in scope])
         for program in self.programs:
             value = program.collect(states, weights)
             if program.group.complete:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.plan import Group
+from inference.exact.bounds import SAFE_LOG
+from inference.exact.plan import Group, Plan
 from inference.exact.potentials import Potentials
 from inference.exact.tree import JunctionTree
 
@@ -66,7 +67,7 @@ class FlatLayout:
         rows: number of message rows: all states, then all separator entries.
         components: number of trees.
         log_scale: log of the constant to add to log Z.
-        safe: whether no product of the upward pass can leave the float64 range.
+        margin: nats to spare before a product of the upward pass could leave the float64 range.
     """
 
     cards: tuple[int, ...]
@@ -75,7 +76,7 @@ class FlatLayout:
     rows: int
     components: int
     log_scale: float
-    safe: bool
+    margin: float
 
     @property
     def entries(self) -> int:
@@ -187,13 +188,14 @@ def _code(digits: dict[int, np.ndarray], scope: Sequence[int], cards: Sequence[i
     return code
 
 
-def flat_layout(group: Group, potentials: Potentials) -> FlatLayout:
+def flat_layout(plan: Plan, potentials: Potentials) -> FlatLayout:
     """Lay out a tree over all variables for flat execution.
 
     Arguments:
-        group: a group with nothing observed and every variable weighted.
+        plan: a plan of one group, with nothing observed and every variable weighted.
         potentials: the tables.
     """
+    (group,) = plan.groups
     tree, structure = group.tree, potentials.structure
     cards = structure.cards
     parents, depths, component = _rooted(tree)
@@ -218,7 +220,7 @@ def flat_layout(group: Group, potentials: Potentials) -> FlatLayout:
             else:
                 cliques[c].up = np.full(len(cliques[c].kept), component[c])
     bounds.append(row)
-    log_scale, safe = _balance(tree, cliques)
+    log_scale, margin = _balance(tree, cliques)
     levels, parts, start = [], [], 0
     for depth, members in enumerate(by_depth):
         members = sorted(members, key=lambda c: -len(cliques[c].sources))
@@ -228,7 +230,10 @@ def flat_layout(group: Group, potentials: Potentials) -> FlatLayout:
         start = level.stop
     base = np.concatenate(parts) if parts else np.zeros(0)
     scale = potentials.log_scale + log_scale
-    return FlatLayout(cards, tuple(levels), base, row, max(component, default=-1) + 1, scale, safe)
+    scale += sum([potentials.log_entry(f, ()) for f in plan.constants])
+    return FlatLayout(
+        cards, tuple(levels), base, row, max(component, default=-1) + 1, scale, margin
+    )
 
 
 def _clique(tree: JunctionTree, c: int, mask: np.ndarray) -> _Clique:
@@ -259,19 +264,24 @@ def _connect(
     return len(used)
 
 
-def _balance(tree: JunctionTree, cliques: list[_Clique]) -> tuple[float, bool]:
-    """Scale every table to the middle of the exponent range; tell whether that is enough."""
+def _balance(tree: JunctionTree, cliques: list[_Clique]) -> tuple[float, float]:
+    """Scale every table to the middle of the exponent range; return the log scale and margin."""
     log_scale = spread = growth = 0.0
     for c, clique in enumerate(cliques):
         if not len(clique.base):
-            continue
-        low, high = math.log(clique.base.min()), math.log(clique.base.max())
+            # No joint state is possible at all.
+            return 0.0, -math.inf
+        smallest = float(clique.base.min())
+        if smallest < math.exp(SAFE_LOG):
+            # The product of a clique's own factors has underflowed or lost digits already.
+            return 0.0, -math.inf
+        low, high = math.log(smallest), math.log(clique.base.max())
         middle = (low + high) / 2
         clique.base *= math.exp(-middle)
         log_scale += middle
         spread += (high - low) / 2
         growth += math.log(math.prod(tree.shapes[c][: tree.residuals[c]]))
-    return log_scale, spread + growth <= HALF_RANGE
+    return log_scale, HALF_RANGE - spread - growth
 
 
 def _level(cliques: list[_Clique], start: int, first_row: int, last_row: int) -> Level:

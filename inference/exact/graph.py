@@ -17,6 +17,7 @@ from inference.exact.differentiable import log_evidence, log_evidence_recorded
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.factor import Factor
+from inference.exact.freshness import Snapshot
 from inference.exact.plan import Plan
 from inference.exact.queries import Queries
 from inference.exact.structure import Structure
@@ -84,7 +85,7 @@ class FactorGraph:
         scopes += [(v,) for v in self._free]
         structure = Structure(cards, tuple(scopes), (-1,) * len(scopes))
         self._engine = ExactEngine(structure, self._variables.names, memory_limit)
-        self._loaded: object = None
+        self._snapshot = Snapshot([])
 
     @property
     def cardinalities(self) -> dict[str, int]:
@@ -179,15 +180,16 @@ class FactorGraph:
 
     def _queries(self) -> Queries:
         """The engine with the factors' present numbers."""
-        version = [(f.log_values._version, f.log_values.data_ptr()) for f in self.factors]
-        if self._batch is None and version != self._loaded:
+        tensors = [factor.log_values for factor in self.factors]
+        current = self._engine.loaded and self._snapshot.holds(tensors)
+        if self._batch is None and not current:
             parts = [f.log_values.detach().cpu().double().reshape(-1) for f in self.factors]
             logs = torch.cat(parts).numpy() if parts else np.zeros(0)
             free = np.zeros(sum([self._variables.cards[v] for v in self._free]))
             logs, log_scale = _scaled(logs, [len(part) for part in parts])
             logs = np.concatenate([logs, free])
             self._engine.load(np.exp(logs), log_scale, logs)
-            self._loaded = version
+            self._snapshot = Snapshot(tensors)
         return Queries(self._engine, self._variables, self.device)
 
     def _log_tables(self) -> list[Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 from inference.exact.evidence import Evidence
 from inference.exact.potentials import Potentials
 
-__all__ = ["Posed", "likelihood_rows"]
+__all__ = ["Posed"]
 
 
 class Posed:
@@ -38,7 +38,7 @@ class Posed:
             for v, weight in evidence.weights.items():
                 kept = potentials.states[v]
                 vector = weight if kept is None else weight[kept]
-                largest = float(vector.max())
+                largest = float(vector.max(initial=0.0))
                 if largest > 0:
                     self.log_scale += math.log(largest)
                     self.weights[v] = vector / largest
@@ -55,37 +55,3 @@ class Posed:
             soft.weights[v] = np.zeros(potentials.structure.cards[v])
             soft.weights[v][state] = 1.0
         return soft
-
-
-def likelihood_rows(
-    evidence: Evidence, potentials: Potentials, rows: slice
-) -> tuple[np.ndarray, np.ndarray]:
-    """Likelihood of every possible state, one column per evidence row, and its log scale.
-
-    Shapes:
-        likelihoods: (states, B); log scales: (B,).
-    """
-    cards = potentials.structure.cards
-    starts = np.concatenate([[0], np.cumsum(cards)])
-    assert evidence.rows is not None
-    count = len(range(*rows.indices(evidence.rows)))
-    likelihoods = np.ones((int(starts[-1]), count))
-    log_scale = np.zeros(count)
-    for v, states in evidence.states.items():
-        column = np.broadcast_to(np.asarray(states), evidence.rows)[rows]
-        if v in potentials.codes:
-            # An impossible state matches no row at all; -1 stays "unobserved".
-            column = np.where(
-                column < 0, -1, np.where(potentials.codes[v] < 0, -2, potentials.codes[v])[column]
-            )
-        agrees = column == np.arange(cards[v])[:, None]
-        likelihoods[starts[v] : starts[v + 1]] = agrees | (column == -1)
-    for v, weight in evidence.weights.items():
-        kept = potentials.states[v]
-        weight = np.broadcast_to(weight, (evidence.rows, weight.shape[-1]))[rows]
-        vectors = weight if kept is None else weight[:, kept]
-        largest = vectors.max(axis=1)
-        scale = np.where(largest > 0, largest, 1.0)
-        log_scale += np.log(scale)
-        likelihoods[starts[v] : starts[v + 1]] *= (vectors / scale[:, None]).T
-    return likelihoods, log_scale

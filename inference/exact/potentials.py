@@ -105,6 +105,13 @@ class Potentials:
         with np.errstate(divide="ignore"):
             return tuple([np.log(table) for table in self.tables])
 
+    def log_entry(self, factor: int, states: Sequence[int]) -> float:
+        """Logarithm of one table entry."""
+        if self.log_tables is not None:
+            return float(self.log_tables[factor][tuple(states)])
+        value = self.tables[factor][tuple(states)]
+        return math.log(value) if value > 0 else -math.inf
+
     @cached_property
     def empty(self) -> bool:
         """Whether no joint state has positive weight because some variable has no state left."""
@@ -139,7 +146,7 @@ def _restrict(
         kept = states[v]
         if kept is not None:
             table = table.take(kept, axis)
-    return np.ascontiguousarray(table)
+    return table
 
 
 def _possible_states(
@@ -191,8 +198,3 @@ def _along(vector: np.ndarray | None, axis: int, ndim: int) -> np.ndarray:
     """Shape a vector for broadcasting along one axis."""
     assert vector is not None
     return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
-
-
-def log_of(value: float) -> float:
-    """Logarithm with log 0 = -inf."""
-    return math.log(value) if value > 0 else -math.inf

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.exact.batch import log_evidence_batch, marginals_batch
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.plan import Plan
@@ -40,14 +41,14 @@ class Queries:
     def log_evidence(self, given: Evidence) -> Tensor:
         """Log of the summed weight of what agrees with the evidence, () or (B,)."""
         if given.rows is not None:
-            return self.engine.log_evidence_batch(given, self.device)
+            return log_evidence_batch(self.engine, given, self.device)
         return self._scalar(self.engine.log_evidence(given))
 
     def marginals(self, given: Evidence, numbers: Sequence[int]) -> dict[str, Tensor]:
         """Posterior of every variable asked for, (card,) or (B, card)."""
         names = self._names(numbers)
         if given.rows is not None:
-            parts = self.engine.marginals_batch(given, numbers, self.device)
+            parts = marginals_batch(self.engine, given, numbers, self.device)
             return dict(zip(names, parts, strict=True))
         found = self.engine.marginals(given, numbers)
         if found is None:
