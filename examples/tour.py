@@ -1,0 +1,145 @@
+"""A tour of exact inference: beliefs, evidence, explanations, interventions, real networks.
+
+``python examples/tour.py [--out FOLDER] [--shared FOLDER]``; figures go to ``figures``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from real_networks import survey
+
+from pgm import BayesianNetwork
+from pgm.classic import asia, medical_test
+from pgm.plot import plot_network, plot_posteriors
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+DISEASES = {"tub": "#4a7ab0", "lung": "#e0962e", "bronc": "#7f9c6c"}
+STEPS: dict[str, dict[str, str]] = {
+    "nothing known": {},
+    "dyspnoea": {"dysp": "yes"},
+    "+ X-ray": {"dysp": "yes", "xray": "yes"},
+    "+ cancer": {"dysp": "yes", "xray": "yes", "lung": "yes"},
+}
+
+
+def heading(words: str) -> None:
+    print(f"\n{words}\n{'-' * len(words)}")
+
+
+def save(ax: Axes, out: Path, name: str) -> None:
+    ax.figure.canvas.figure.savefig(out / name, dpi=130)
+    plt.close("all")
+    print(f"  -> {out / name}")
+
+
+def medical(out: Path) -> None:
+    heading("1. A test that is right 99 times in 100")
+    network = medical_test(prevalence=0.01, sensitivity=0.99, specificity=0.99, n_tests=2)
+    print("  One in a hundred has the disease; the test errs in 1 % of the ill and of the well.")
+    for results in (["negative"], ["positive"], ["positive", "positive"]):
+        evidence = {f"test_{i}": result for i, result in enumerate(results, 1)}
+        p = network.marginals(evidence, ["disease"])["disease"][0].item()
+        asked = f"P(disease | {', '.join(results)})"
+        print(f"  {asked:<32}= {p:.4f}")
+    save(plot_posteriors(network, {"test_1": "positive"}), out, "medical_test.png")
+
+
+def clinic(network: BayesianNetwork, out: Path) -> None:
+    heading("2. The chest clinic: beliefs that follow the evidence")
+    print(f"  {network}")
+    columns = [network.marginals(evidence) for evidence in STEPS.values()]
+    print(f"\n  {'P(yes)':<10}" + "".join([f"{words:>15}" for words in STEPS]))
+    for name in network.variables:
+        print(f"  {name:<10}" + "".join([f"{column[name][0]:>15.4f}" for column in columns]))
+    logs = [network.log_evidence(evidence) for evidence in STEPS.values()]
+    print(f"  {'log p(e)':<10}" + "".join([f"{value:>15.4f}" for value in logs]))
+    save(plot_network(network), out, "asia.png")
+    save(plot_network(network, evidence=STEPS["+ X-ray"]), out, "asia_posteriors.png")
+    save(plot_posteriors(network, STEPS["+ X-ray"], list(DISEASES)), out, "asia_bars.png")
+
+    heading("3. The most probable explanation of dyspnoea and an abnormal X-ray")
+    best, log_prob = network.most_probable(STEPS["+ X-ray"])
+    share = (log_prob - logs[2]).exp()
+    print("  " + ", ".join([f"{name} {state}" for name, state in best.items()]))
+    print(f"  Of all that may lie behind the evidence this has probability {share:.4f}.")
+
+
+def explaining_away(network: BayesianNetwork, out: Path) -> None:
+    heading("4. Explaining away")
+    alone, found = STEPS["+ X-ray"], STEPS["+ cancer"]
+    before, after = (network.marginals(e, ["tub"])["tub"][0] for e in (alone, found))
+    print(f"  Tuberculosis after dyspnoea and X-ray: {before:.4f}. Then cancer is found, which")
+    print(f"  accounts for both: {after:.4f}, as if nothing had been seen.")
+    for given in ([], ["xray"]):
+        apart = network.is_d_separated("tub", "lung", given)
+        words = "independent" if apart else "dependent"
+        print(f"  tub and lung are {words} given {given[0] if given else 'nothing'}")
+    _, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    for i, (name, color) in enumerate(DISEASES.items()):
+        heights = [network.marginals(e, [name])[name][0].item() for e in STEPS.values()]
+        places = [j + 0.27 * (i - 1) for j in range(len(STEPS))]
+        bars = ax.bar(places, heights, 0.25, color=color, label=name)
+        ax.bar_label(bars, fmt=lambda p: f"{100 * p:.0f}", fontsize=8, color="#66727f")
+    ax.set_xticks(range(len(STEPS)), list(STEPS))
+    ax.set_ylim(0, 1.12)
+    ax.set_yticks([0, 0.5, 1], ["0", "50", "100 %"])
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, ncols=3, loc="upper left")
+    ax.set_title("Cancer explains the X-ray: tuberculosis falls back", fontsize=11)
+    save(ax, out, "explaining_away.png")
+
+
+def seeing_and_doing(network: BayesianNetwork) -> None:
+    heading("5. Seeing against doing")
+    seen = network.marginals({"lung": "yes"})
+    done = network.intervene({"lung": "yes"}).marginals()
+    print(f"  {'P(yes)':<10}{'prior':>10}{'see lung':>12}{'do lung':>12}")
+    prior = network.marginals()
+    for name in ("smoke", "bronc", "xray", "dysp"):
+        row = [column[name][0].item() for column in (prior, seen, done)]
+        print(f"  {name:<10}{row[0]:>10.4f}{row[1]:>12.4f}{row[2]:>12.4f}")
+    print("  Cancer seen speaks of smoking. Cancer caused by force does not, but still shows.")
+
+
+def machinery(network: BayesianNetwork) -> None:
+    heading("6. How it is computed, and exact draws from the posterior")
+    evidence = STEPS["+ X-ray"]
+    print(fill(str(network.plan(evidence)), 90, initial_indent="  ", subsequent_indent="    "))
+    n = 100_000
+    draws = network.sample(n, evidence, generator=0)
+    print(f"  {n:,} draws given dyspnoea and X-ray:")
+    print(f"  {'P(yes)':<10}{'exact':>10}{'drawn':>10}{'std. errors':>14}")
+    posteriors = network.marginals(evidence)
+    for i, name in enumerate(network.variables):
+        p = posteriors[name][0].item()
+        drawn = (draws[:, i] == 0).to(torch.float64).mean().item()
+        spread = (p * (1 - p) / n) ** 0.5
+        away = f"{(drawn - p) / spread:+.1f}" if spread else "observed"
+        print(f"  {name:<10}{p:>10.4f}{drawn:>10.4f}{away:>14}")
+
+
+def main(out: Path, shared: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    network = asia()
+    medical(out)
+    clinic(network, out)
+    explaining_away(network, out)
+    seeing_and_doing(network)
+    machinery(network)
+    heading("7. Networks from practice")
+    survey(shared)
+    print(f"\nThe figures are in {out}.")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A tour of exact inference.")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figures")
+    parser.add_argument("--shared", type=Path, default=SHARED, help="folder of networks")
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.shared)

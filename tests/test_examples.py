@@ -1,0 +1,112 @@
+"""The examples run as scripts, quietly and quickly, and leave the figures that they name."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIGURES = {
+    "tour": ["asia", "asia_bars", "asia_posteriors", "explaining_away", "medical_test"],
+    "explaining_away": ["sprinkler"],
+    "interventions": ["interventions"],
+}
+
+
+def run(root: Path, name: str, folder: Path, *arguments: str) -> str:
+    """Output of a script started in an empty folder; a warning is an error."""
+    paths = [str(root), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment["MPLBACKEND"] = "Agg"
+    script = root / "examples" / f"{name}.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def assert_figure(path: Path) -> None:
+    """A PNG of some size that is not blank."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    assert min(width, height) > 200
+    assert len(data) > 10_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_example(name: str, root: Path, tmp_path: Path) -> None:
+    # The collection of networks is hidden, so that the tour takes no longer than the others.
+    arguments = ["--shared", str(tmp_path / "none")] if name == "tour" else []
+    output = run(root, name, tmp_path, *arguments)
+    figures = tmp_path / "figures"
+    assert sorted(path.stem for path in figures.iterdir()) == FIGURES[name]
+    for figure in FIGURES[name]:
+        assert_figure(figures / f"{figure}.png")
+        assert f"{figure}.png" in output
+    assert all([len(line) <= 100 and line == line.rstrip() for line in output.splitlines()])
+
+
+def test_every_example_is_run(root: Path) -> None:
+    scripts = {
+        path.stem
+        for path in (root / "examples").glob("*.py")
+        if "__main__" in path.read_text(encoding="utf-8")
+    }
+    assert scripts >= set(FIGURES)
+
+
+def test_tour_says_what_it_found(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "elsewhere"
+    output = run(root, "tour", tmp_path, "--out", str(out), "--shared", str(tmp_path))
+    assert re.search(r"P\(disease \| positive\) += 0\.5000\n", output)
+    assert re.search(r"P\(disease \| positive, positive\) += 0\.9900\n", output)
+    assert re.search(r"\n  lung +0\.0550 +0\.1028 +0\.6213 +1\.0000\n", output)
+    assert "this part is left out" in output
+    assert str(out) in output
+    assert not (tmp_path / "figures").exists()
+
+
+def test_explaining_away_prints_murphys_numbers(root: Path, tmp_path: Path) -> None:
+    output = run(root, "explaining_away", tmp_path)
+    for numbers in (("0.3000", "0.5000"), ("0.4298", "0.7079"), ("0.1945", "1.0000")):
+        assert re.search(r" +".join(numbers), output)
+
+
+def test_interventions_reverse_the_comparison(root: Path, tmp_path: Path) -> None:
+    output = run(root, "interventions", tmp_path)
+    assert re.search(r"seeing p\(x \| t\) +78\.0% +82\.6%", output)
+    assert re.search(r"p\(x \| do\(t\)\) +83\.3% +77\.9%", output)
+
+
+def test_tour_surveys_the_networks_beside_the_repository(
+    root: Path, shared: Path, tmp_path: Path
+) -> None:
+    # Three of the networks stand for all: the format of the table and the errors are what counts.
+    (tmp_path / "data" / "bif").mkdir(parents=True)
+    (tmp_path / "references").mkdir()
+    for path in [shared / "data" / "bif" / f"{n}.bif" for n in ("asia", "alarm", "survey")]:
+        (tmp_path / "data" / "bif" / path.name).write_bytes(path.read_bytes())
+    file = shared / "references" / "posteriors.json"
+    (tmp_path / "references" / file.name).write_bytes(file.read_bytes())
+    output = run(root, "tour", tmp_path, "--shared", str(tmp_path))
+    lines = re.findall(r"^  (asia|alarm|survey) +(\d+) .* (\S+)$", output, re.MULTILINE)
+    assert [(name, nodes) for name, nodes, _ in lines] == [
+        ("alarm", "37"),
+        ("asia", "8"),
+        ("survey", "6"),
+    ]
+    assert all([float(error) < 1e-9 for _, _, error in lines])
