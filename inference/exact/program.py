@@ -33,6 +33,7 @@ from inference.exact.plan import Group
 from inference.exact.product import Operand, Operation, fold
 from inference.exact.semiring import SUM_LINEAR, Semiring
 from inference.exact.structure import Structure, bits
+from inference.exact.sums import sum_operations
 
 __all__ = ["TreeProgram"]
 
@@ -239,15 +240,12 @@ class TreeProgram:
         for mask, shape, out in wanted:
             fitting = [s for s in sources if not mask & ~s.mask]
             source = min(fitting, key=lambda s: s.array.size)
-            axes = tuple(
-                [
-                    i
-                    for i, (a, b) in enumerate(zip(source.array.shape, shape, strict=True))
-                    if a != b
-                ]
-            )
             array = out.reshape(shape)
-            recorded.append((self.semiring.total, (source.array, axes, None, array, True)))
+            if self.semiring.linear:
+                recorded += sum_operations(source.array, shape, out)
+            else:
+                axes = tuple([i for i, n in enumerate(shape) if n != source.array.shape[i]])
+                recorded.append((self.semiring.total, (source.array, axes, None, array, True)))
             sources.append(Operand(mask, array, False))
         return recorded
 
