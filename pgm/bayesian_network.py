@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ class BayesianNetwork(Model):
         """Number of free parameters: (card - 1) per row of every table."""
         cards = self._variables.cards
         shapes = self._engine.structure.shapes
-        return sum([int(np.prod(s)) // c * (c - 1) for s, c in zip(shapes, cards, strict=True)])
+        return sum([prod(s) // c * (c - 1) for s, c in zip(shapes, cards, strict=True)])
 
     @property
     def graph(self) -> networkx.DiGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def normalized_rows(
     """
     card_of = dict(zip(names, cards, strict=True))
     shapes = [[card_of[p] for p in parents[name]] for name in names]
-    rows = np.array([int(np.prod(shape)) for shape in shapes], dtype=np.intp)
+    rows = np.array([prod(shape) for shape in shapes], dtype=np.intp)
     lengths = np.repeat(np.asarray(cards, dtype=np.intp), rows)
     starts = np.cumsum(lengths) - lengths
     sums = np.add.reduceat(values, starts) if len(values) else np.zeros(0)
@@ -100,7 +101,7 @@ def flatten_tables(
     card_of = dict(zip(names, cards, strict=True))
     shapes = {name: tuple([card_of[v] for v in (*parents[name], name)]) for name in names}
     if tables is None:
-        parts = [np.full(np.prod(shape), 1.0 / shape[-1]) for shape in shapes.values()]
+        parts = [np.full(prod(shape), 1.0 / shape[-1]) for shape in shapes.values()]
         return np.concatenate(parts) if parts else np.zeros(0)
     unknown = [name for name in tables if name not in card_of]
     if unknown:

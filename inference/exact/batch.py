@@ -73,8 +73,11 @@ def _marginals(
 
 
 def _chunks(rows: int, size: int) -> Iterable[slice]:
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
+    """Slices of at most ``size`` rows, all alike, so that they can share one workspace."""
+    if rows:
+        even = -(-rows // -(-rows // size))
+        for start in range(0, rows, even):
+            yield slice(start, min(start + even, rows))
 
 
 def _places(potentials: Potentials, variables: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -72,28 +72,21 @@ class Structure:
     @cached_property
     def topological_factors(self) -> tuple[int, ...]:
         """Headed factors, parents before children."""
-        order: list[int] = []
-        placed: set[int] = set()
-        for start, _ in self.factor_of_head.items():
-            stack = [start]
-            while stack:
-                variable = stack[-1]
-                factor = self.factor_of_head.get(variable)
-                if variable in placed or factor is None:
-                    stack.pop()
-                    continue
-                waiting = [
-                    u
-                    for u in self.scopes[factor]
-                    if u != variable and u not in placed and u in self.factor_of_head
-                ]
-                if waiting:
-                    stack.extend(waiting)
-                else:
-                    placed.add(variable)
-                    order.append(factor)
-                    stack.pop()
-        return tuple(order)
+        factors = self.factor_of_head
+        waiting: dict[int, int] = {}
+        children: dict[int, list[int]] = {}
+        for head, factor in factors.items():
+            above = [u for u in self.scopes[factor] if u != head and u in factors]
+            waiting[head] = len(above)
+            for u in above:
+                children.setdefault(u, []).append(head)
+        ready = [head for head, count in waiting.items() if not count]
+        for head in ready:
+            for child in children.get(head, ()):
+                waiting[child] -= 1
+                if not waiting[child]:
+                    ready.append(child)
+        return tuple([factors[head] for head in ready])
 
     def relevant_factors(self, seeds: Iterable[int]) -> list[int]:
         """Return the factors that the law of ``seeds`` depends on, in ascending order.
