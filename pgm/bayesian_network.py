@@ -414,10 +414,15 @@ class BayesianNetwork(Model):
             if missing:
                 raise ValueError(f"x has no column for {missing[0]!r} ({len(missing)} missing)")
             columns = [x[name].to_numpy() for name in names]
+            array_shape = (len(x), 0)
         else:
             array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
             if array.ndim != 2 or array.shape[1] != len(names):
                 raise ValueError(f"x must have shape (n, {len(names)}), found {array.shape}")
             columns = list(array.T)
+            array_shape = array.shape
         coded = [self._variables.codes(v, column, "x") for v, column in enumerate(columns)]
-        return np.stack(coded, axis=1)
+        lengths = {len(column) for column in coded}
+        if len(lengths) > 1:
+            raise ValueError(f"x has columns of different lengths: {sorted(lengths)}")
+        return np.stack(coded, axis=1) if coded else np.zeros(array_shape, dtype=np.int64)

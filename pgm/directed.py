@@ -51,6 +51,8 @@ class Digraph:
         for edge in edges:
             try:
                 parent, child = edge
+                if isinstance(edge, str):
+                    raise TypeError
             except (TypeError, ValueError):
                 raise TypeError(f"edges must be (parent, child) pairs, found {edge!r}") from None
             for name in (parent, child):

@@ -103,6 +103,8 @@ def flatten_tables(
     if tables is None:
         parts = [np.full(prod(shape), 1.0 / shape[-1]) for shape in shapes.values()]
         return np.concatenate(parts) if parts else np.zeros(0)
+    if not isinstance(tables, Mapping):
+        raise TypeError(f"tables must map names to tables, found {type(tables).__name__}")
     unknown = [name for name in tables if name not in card_of]
     if unknown:
         raise ValueError(f"tables: unknown variable {unknown[0]!r}")

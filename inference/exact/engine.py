@@ -17,6 +17,7 @@ from inference.exact.flat import FlatProgram
 from inference.exact.flat_layout import flat_layout
 from inference.exact.joint import JointTable
 from inference.exact.maximum import decode
+from inference.exact.memory import free_memory, readable_bytes
 from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, Scopes, make_plan
 from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
@@ -37,6 +38,8 @@ FLAT_TREE = 3_000_000
 FLAT_ENTRIES = 200_000
 #: Evidence sets not met before share one plan of at most this size.
 SHARED_TREE = 20_000_000
+#: numpy's limit.
+MOST_AXES = 64
 
 
 class ExactEngine:
@@ -114,7 +117,7 @@ class ExactEngine:
         key = (query, allowance)
         found = self._plans.get(key)
         if found is None:
-            structure = self.potentials.structure
+            structure = self.potentials.structure if self.loaded else self.structure
             found = self._plans.put(key, make_plan(structure, query, allowance))
         return found
 
@@ -173,7 +176,7 @@ class ExactEngine:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return -math.inf
-            if self._joint is not None:
+            if self._joint is not None and self._joint.safe_for(posed):
                 return self._joint.log_evidence(posed) + posed.log_scale
             posed, query = self._shared_or_own(posed, _query(posed, ()))
             return self._collect(posed, query)[1] + posed.log_scale
@@ -187,7 +190,7 @@ class ExactEngine:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return None
-            if self._joint is not None:
+            if self._joint is not None and self._joint.safe_for(posed):
                 return self._joint.marginals(posed, variables)
             everything = isinstance(variables, range)
             targets = self._singles if everything else tuple([(v,) for v in variables])
@@ -209,6 +212,14 @@ class ExactEngine:
             posed = Posed(evidence, potentials)
             if not posed.possible:
                 return None
+            size = 8 * math.prod([potentials.cards[v] for v in scope])
+            limit = self.memory_limit if self.memory_limit is not None else free_memory() // 2
+            if size > limit or len(scope) > MOST_AXES:
+                raise ValueError(
+                    f"the joint table of {len(scope)} variables needs {readable_bytes(size)}, "
+                    f"memory_limit is {readable_bytes(limit)} and a table has at most "
+                    f"{MOST_AXES} axes: ask for fewer variables, or for samples"
+                )
             live = tuple([v for v in scope if v not in posed.states])
             bound, value = self._collect(posed, _query(posed, (live,)))
             if value == -math.inf:
@@ -298,10 +309,11 @@ class ExactEngine:
         if potentials.empty or min(potentials.lows, default=0.0) < SAFE_LOG:
             return None
         plan = make_plan(potentials.structure, self._shared, allowance=0, split=False)
-        if plan.entries > FLAT_TREE:
+        limit = self.memory_limit
+        if plan.entries > FLAT_TREE or (limit is not None and plan.bytes > limit):
             return None
         layout = flat_layout(plan, potentials)
-        if layout.margin < 0 or layout.entries > FLAT_ENTRIES:
+        if layout.margin < 0 or not 0 < layout.entries <= FLAT_ENTRIES:
             return None
         return FlatProgram(layout, device)
 

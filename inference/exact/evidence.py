@@ -41,12 +41,12 @@ class Evidence:
             if np.ndim(state) == 0:
                 states[v] = int(state)
                 continue
-            column = torch.from_numpy(np.asarray(state)).to(device)
+            column = torch.from_numpy(np.array(state)).to(device)
             codes = torch.arange(cards[v], device=device)
             agrees = (column[:, None] == codes) | (column[:, None] < 0)
             weights[v] = agrees.double().log()
         for v, weight in self.weights.items():
-            weights[v] = torch.from_numpy(weight).to(device).log()
+            weights[v] = torch.from_numpy(np.array(weight)).to(device).log()
         return states, weights
 
 
@@ -107,9 +107,9 @@ class Variables:
             code = self._codes.get(name, {}).get(state)
             if code is None:
                 known = self.labels[name] or tuple(map(str, range(card)))
-                kind = "labels" if self.labels[name] else "only the codes"
+                kind = "the labels" if self.labels[name] else "only the codes"
                 raise ValueError(
-                    f"{argument}[{name!r}]: unknown state {state!r}; it has the {kind} "
+                    f"{argument}[{name!r}]: unknown state {state!r}; it has {kind} "
                     f"{_shorten(known)}"
                 )
             return code
@@ -133,20 +133,28 @@ class Variables:
         """Turn a batch of labels or codes, with -1, None or NaN for missing, into int64 codes."""
         array = np.asarray(column)
         name, card = self.names[variable], self.cards[variable]
+        if array.ndim != 1:
+            raise ValueError(
+                f"{argument}[{name!r}] must be one column of states, found shape {array.shape}"
+            )
         if array.dtype.kind in "iu":
             codes = array.astype(np.int64, copy=False)
         elif array.dtype.kind == "f":
-            missing = np.isnan(array)
-            filled = np.where(missing, -1, array)
-            if (filled != np.floor(filled)).any():
-                raise ValueError(f"{argument}[{name!r}]: state codes must be whole numbers")
+            filled = np.where(np.isnan(array), -1, array)
+            wrong = (filled != np.floor(filled)) | (np.abs(filled) > card)
+            if wrong.any():
+                raise ValueError(
+                    f"{argument}[{name!r}]: state codes must be whole numbers in 0..{card - 1} "
+                    f"(-1 or NaN = missing), found {filled[wrong][0]:g}"
+                )
             codes = filled.astype(np.int64)
         else:
             seen: dict[object, int] = {}
             codes = np.empty(array.shape, dtype=np.int64)
             for i, state in enumerate(array.tolist()):
                 if state not in seen:
-                    missing = state is None or state != state
+                    missing = state is None or type(state).__name__ == "NAType"
+                    missing = missing or (isinstance(state, float) and state != state)
                     seen[state] = -1 if missing else self.code(variable, state, argument)
                 codes[i] = seen[state]
         if codes.size and (codes.min() < -1 or codes.max() >= card):
@@ -239,6 +247,8 @@ def _labels(name: object, given: int | Sequence[str]) -> tuple[tuple[str, ...] |
         if given < 1:
             raise ValueError(f"states[{name!r}] must be at least 1, found {given}")
         return None, int(given)
+    if isinstance(given, range) and given == range(len(given)) and given:
+        return None, len(given)
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(
             f"states[{name!r}] must be a number of states or a sequence of labels, "

@@ -33,9 +33,7 @@ class BoundPlan:
         self.semiring = semiring
         structure, query = potentials.structure, plan.query
         tables = potentials.tables if semiring.linear else potentials.logs
-        targets = [
-            tuple([v for v in target if v not in query.observed]) for target in query.targets
-        ]
+        targets = [plan.live(target) for target in query.targets]
         sizes = [math.prod([structure.cards[v] for v in target]) for target in targets]
         ends = np.cumsum([0, *sizes])
         self._marginals = np.zeros(int(ends[-1]))
@@ -72,7 +70,7 @@ class BoundPlan:
             with np.errstate(divide="ignore"):
                 weights = {v: np.log(weight) for v, weight in weights.items()}
         for factor, scope in self._constants:
-            total += self.potentials.log_entry(factor, [states[v] for v in scope])
+            total += self.potentials.log_entry(factor, [states.get(v, 0) for v in scope])
         for program in self.programs:
             value = program.collect(states, weights)
             if program.group.complete:

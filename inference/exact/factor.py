@@ -40,7 +40,8 @@ class Factor:
     """
 
     def __init__(self, scope: Sequence[str], log_values: Any) -> None:
-        if isinstance(scope, str) or not all(isinstance(name, str) for name in scope):
+        named = isinstance(scope, Sequence) and not isinstance(scope, str)
+        if not named or not all(isinstance(name, str) for name in scope):
             raise TypeError(f"scope must be a sequence of variable names, found {scope!r}")
         self.scope = tuple(scope)
         if len(set(self.scope)) != len(self.scope):
@@ -48,7 +49,7 @@ class Factor:
         if isinstance(log_values, Tensor) and log_values.is_floating_point():
             values = log_values
         else:
-            values = torch.as_tensor(np.asarray(log_values, dtype=np.float64))
+            values = _copied(log_values)
         if values.ndim - len(self.scope) not in (0, 1):
             raise ValueError(
                 f"log_values of a factor over {self.scope} needs {len(self.scope)} axes (or one "
@@ -72,7 +73,7 @@ class Factor:
             ValueError: if a value is negative or NaN.
         """
         if not (isinstance(values, Tensor) and values.is_floating_point()):
-            values = torch.as_tensor(np.asarray(values, dtype=np.float64))
+            values = _copied(values)
         if not bool((values.detach() >= 0).all()):
             raise ValueError(f"values of the factor over {tuple(scope)} must be numbers >= 0")
         return cls(scope, safe_log(values))
@@ -160,3 +161,10 @@ class Factor:
         if bool(total.detach().isneginf().any()):
             raise ValueError(f"the factor over {self.scope} is zero everywhere")
         return Factor(self.scope, self.log_values - total)
+
+
+def _copied(values: Any) -> Tensor:
+    """A float64 copy of numbers in any container and memory layout."""
+    if isinstance(values, Tensor):
+        return values.detach().double()
+    return torch.from_numpy(np.array(values, dtype=np.float64, order="C"))

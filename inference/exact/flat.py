@@ -52,6 +52,7 @@ class FlatProgram:
         self._levels = [level.to(device) for level in layout.levels]
         self._base = torch.from_numpy(layout.base).to(device)[:, None]
         self._variable_of_state = torch.from_numpy(layout.variable_of_state).to(device)
+        self._single_states = torch.tensor(layout.single_states, dtype=torch.long, device=device)
         self._workspace: _Workspace | None = None
 
     @property
@@ -83,11 +84,14 @@ class FlatProgram:
         for level in reversed(self._levels):
             self._collect(level, space, totals)
         log_z = totals.log().sum(0) + self.layout.log_scale
+        if len(self._single_states):
+            log_z += space.messages[self._single_states].log().sum(0)
         if not marginals:
             return log_z, None
         space.beliefs.zero_()
         for level in self._levels:
             self._distribute(level, space)
+        space.beliefs[self._single_states] = 1.0
         found = space.beliefs[:n_states]
         sums = torch.zeros(len(self.layout.cards), rows, dtype=torch.float64, device=self.device)
         sums.index_add_(0, self._variable_of_state, found)

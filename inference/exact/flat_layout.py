@@ -79,6 +79,12 @@ class FlatLayout:
     margin: float
 
     @property
+    def single_states(self) -> list[int]:
+        """State rows of the variables that have one state only and are in no clique."""
+        starts = np.cumsum([0, *self.cards])
+        return [int(starts[v]) for v, card in enumerate(self.cards) if card == 1]
+
+    @property
     def entries(self) -> int:
         """Number of kept table entries."""
         return len(self.base)
@@ -145,15 +151,17 @@ def _rooted(tree: JunctionTree) -> tuple[list[int], list[int], list[int]]:
 
 def _supports(group: Group, potentials: Potentials) -> list[np.ndarray]:
     """Per clique a boolean table of the entries that some assignment makes positive."""
-    tree, scopes = group.tree, potentials.structure.scopes
+    tree, structure = group.tree, potentials.structure
     axis = [{v: i for i, v in enumerate(clique)} for clique in tree.cliques]
     masks = [np.ones(shape, dtype=bool) for shape in tree.shapes]
     for f, c in group.homes:
-        order = sorted(range(len(scopes[f])), key=lambda i, f=f, c=c: axis[c][scopes[f][i]])
+        scope = structure.several_states(f)
+        order = sorted(range(len(scope)), key=lambda i, c=c, scope=scope: axis[c][scope[i]])
         shape = [1] * len(axis[c])
-        for v in scopes[f]:
+        for v in scope:
             shape[axis[c][v]] = tree.shapes[c][axis[c][v]]
-        masks[c] &= (potentials.tables[f] > 0).transpose(order).reshape(shape)
+        table = potentials.tables[f].reshape([structure.cards[v] for v in scope])
+        masks[c] &= (table > 0).transpose(order).reshape(shape)
 
     def frame(c: int) -> list[int]:
         above, separator = tree.parents[c], tree.cliques[c][tree.residuals[c] :]
@@ -201,7 +209,7 @@ def flat_layout(plan: Plan, potentials: Potentials) -> FlatLayout:
     parents, depths, component = _rooted(tree)
     cliques = [_clique(tree, c, mask) for c, mask in enumerate(_supports(group, potentials))]
     for f, c in group.homes:
-        scope = structure.scopes[f]
+        scope = structure.several_states(f)
         values = potentials.tables[f].reshape(-1)
         cliques[c].base *= values.take(_code(cliques[c].digits, scope, cards))
     first_state = np.concatenate([[0], np.cumsum(cards)])
@@ -230,7 +238,8 @@ def flat_layout(plan: Plan, potentials: Potentials) -> FlatLayout:
         start = level.stop
     base = np.concatenate(parts) if parts else np.zeros(0)
     scale = potentials.log_scale + log_scale
-    scale += sum([potentials.log_entry(f, ()) for f in plan.constants])
+    for f in plan.constants:
+        scale += potentials.log_entry(f, [0] * len(structure.scopes[f]))
     return FlatLayout(
         cards, tuple(levels), base, row, max(component, default=-1) + 1, scale, margin
     )

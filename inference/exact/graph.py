@@ -214,18 +214,23 @@ class FactorGraph:
         cards, rows = self._variables.cards, self._batch
         assert rows is not None
         observed = {v for v, s in given.states.items() if np.ndim(s) == 0}
+        single = {v for v in numbers if cards[v] == 1}
         found = {
             v: torch.zeros((rows, cards[v]), dtype=torch.float64, device=self.device)
             for v in numbers
         }
         probes: tuple[tuple[tuple[int, ...], Tensor], ...] = tuple(
-            [((v,), probe.requires_grad_()) for v, probe in found.items() if v not in observed]
+            [
+                ((v,), probe.requires_grad_())
+                for v, probe in found.items()
+                if v not in observed | single
+            ]
         )
         with torch.enable_grad():
             total = self._log_partition_recorded(given, probes)
         impossible = total.detach().isneginf()
-        for v in observed & found.keys():
-            found[v][:, int(given.states[v])] = 1.0
+        for v in (observed | single) & found.keys():
+            found[v][:, int(given.states[v]) if v in observed else 0] = 1.0
         if probes:
             gradients = torch.autograd.grad(total.sum(), [probe for _, probe in probes])
             found |= {v: g for ((v,), _), g in zip(probes, gradients, strict=True)}

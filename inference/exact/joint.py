@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.exact.bounds import SAFE_LOG
+from inference.exact.bounds import SAFE_LOG, log_smallest
 from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
 
@@ -40,6 +40,7 @@ class JointTable:
             order = sorted(range(len(scope)), key=scope.__getitem__)
             table *= factor.transpose(order).reshape(shape)
         self._weights = table.reshape(-1)
+        self._low = sum(potentials.lows)
         self._starts = [0, *np.cumsum(potentials.cards).tolist()]
         self._first = slice(0, potentials.cards[0])
         # Row of the matrix for each possible state of each variable.
@@ -67,6 +68,13 @@ class JointTable:
             and 0 < math.prod(cards) <= MOST_STATES
             and sum(potentials.lows) >= SAFE_LOG
         )
+
+    def safe_for(self, posed: Posed) -> bool:
+        """Whether likelihoods leave the products within range."""
+        if not posed.weights:
+            return True
+        low = sum([log_smallest(weight) for weight in posed.weights.values()])
+        return self._low + low >= SAFE_LOG
 
     def _select(self, posed: Posed) -> np.ndarray:
         """Weights of the joint states times the likelihood of the evidence."""

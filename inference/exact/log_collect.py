@@ -44,12 +44,14 @@ def log_collect(
     parts = []
     for factor in plan.constants:
         scope = plan.structure.scopes[factor]
-        parts.append(log_tables[factor][(..., *[states[v] for v in scope])])
+        parts.append(log_tables[factor][(..., *[states.get(v, 0) for v in scope])])
+    for v in plan.query.weighted & plan.cut:
+        parts.append(log_weights[v][..., 0])
     for group in plan.groups:
         if group.complete:
             operands = _operands(group, plan, log_tables, states, log_weights)
             for scope, table in probes:
-                if scope:
+                if plan.live(scope):
                     clique = group.tree.home(scope)
                     axis = {v: i for i, v in enumerate(group.tree.cliques[clique])}
                     batched = table.ndim > len(scope)
@@ -72,17 +74,17 @@ def _operands(
     log_weights: Mapping[int, Tensor],
 ) -> list[list[Tensor]]:
     """Factors and likelihoods of every clique, aligned with its axes."""
-    tree, observed = group.tree, plan.query.observed
+    tree, cut = group.tree, plan.cut
     operands: list[list[Tensor]] = [[] for _ in tree.cliques]
     axis = [{v: i for i, v in enumerate(clique)} for clique in tree.cliques]
     for factor, clique in group.homes:
         scope = plan.structure.scopes[factor]
         table = log_tables[factor]
         batched = table.ndim > len(scope)
-        if any(v in observed for v in scope):
-            index = [states[v] if v in observed else slice(None) for v in scope]
+        if any(v in cut for v in scope):
+            index = [states.get(v, 0) if v in cut else slice(None) for v in scope]
             table = table[(slice(None), *index) if batched else tuple(index)]
-        live = [v for v in scope if v not in observed]
+        live = list(plan.live(scope))
         operands[clique].append(_align(table, live, axis[clique], batched))
     for variable, clique in group.weights:
         weight = log_weights[variable]

@@ -96,6 +96,16 @@ class Plan:
     constants: tuple[int, ...]
     groups: tuple[Group, ...]
 
+    def live(self, scope: Iterable[int]) -> tuple[int, ...]:
+        """The variables of a scope that are axes of the plan's tables."""
+        cut = self.cut
+        return tuple([v for v in scope if v not in cut])
+
+    @cached_property
+    def cut(self) -> frozenset[int]:
+        """Variables whose state is given or the only one."""
+        return self.query.observed | self.structure.single_state
+
     @cached_property
     def width(self) -> int:
         """Largest number of variables in a clique, minus one (induced width)."""
@@ -200,7 +210,7 @@ class _Planner:
         self.structure = structure
         self.query = query
         self.allowance = allowance
-        self.observed = query.observed
+        self.cut = query.observed | structure.single_state
         self.log_cards = [math.log(max(card, 1)) for card in structure.cards]
         self.evidence = query.observed | query.weighted
         self.anchored = self._anchored()
@@ -209,11 +219,12 @@ class _Planner:
         """Variables that every group must hold: ancestors of evidence and plain potentials."""
         scopes = self.structure.scopes
         factors = self.structure.relevant_factors(self.evidence)
-        return frozenset([v for f in factors for v in scopes[f]]) - self.observed
+        return frozenset([v for f in factors for v in scopes[f]]) - self.cut
 
     def live(self, scope: Iterable[int]) -> tuple[int, ...]:
-        """The variables of a scope that are not observed."""
-        return tuple([v for v in scope if v not in self.observed])
+        """The variables of a scope whose state is open."""
+        cut = self.cut
+        return tuple([v for v in scope if v not in cut])
 
     def factor_home(self, tree: JunctionTree, factor: int) -> int:
         """The clique that multiplies a factor.
@@ -223,7 +234,7 @@ class _Planner:
         """
         scope = self.live(self.structure.scopes[factor])
         head = self.structure.heads[factor]
-        if head < 0 or head in self.observed:
+        if head < 0 or head in self.cut:
             return tree.home(scope)
         return tree.holders(scope)[-1]
 
@@ -231,9 +242,9 @@ class _Planner:
         self, factors: Sequence[int], joints: Sequence[tuple[int, ...]], complete: bool
     ) -> _Candidate:
         """Triangulate the factors' graph and join the cliques to a tree."""
-        observed, scopes = self.observed, self.structure.scopes
-        live = [[v for v in scopes[f] if v not in observed] for f in factors]
-        graph = interaction_graph(live + [list(j) for j in joints])
+        scopes = self.structure.scopes
+        live = [self.live(scopes[f]) for f in factors]
+        graph = interaction_graph([*live, *joints])
         best = self._tree(min_fill(graph, self.log_cards))
         if best[0].entries > SMALL:
             other = self._tree(min_weight(graph, self.log_cards))
@@ -245,11 +256,8 @@ class _Planner:
 
     def components(self, factors: Sequence[int], joints: Sequence[tuple[int, ...]]) -> list[int]:
         """Connected components, as bit sets of variables, of the unobserved graph."""
-        observed, scopes = self.observed, self.structure.scopes
-        closed = interaction_graph(
-            [[v for v in scopes[f] if v not in observed] for f in factors]
-            + [list(j) for j in joints]
-        )
+        scopes = self.structure.scopes
+        closed = interaction_graph([*[self.live(scopes[f]) for f in factors], *joints])
         remaining = 0
         for v in closed:
             remaining |= 1 << v
@@ -282,6 +290,8 @@ class _Planner:
         found: list[_Candidate] = []
         for part, complete in ((sinks[:half], whole.complete), (sinks[half:], False)):
             inner = self._ancestral(whole, part, complete)
+            if len(inner.factors) == len(whole.factors):
+                return [whole]
             kept = set(inner.elimination.order)
             found += self.split(inner, [v for v in targets if v in kept], depth + 1)
         cost = sum([candidate.cost for candidate in found])
@@ -348,12 +358,14 @@ def make_plan(
         factors = list(range(len(structure.scopes)))
     else:
         factors = structure.relevant_factors([*seeds, *planner.evidence])
-    scopes, observed = structure.scopes, query.observed
+    certain = set(structure.certain_factors)
+    factors = [f for f in factors if f not in certain]
+    scopes, cut = structure.scopes, planner.cut
     constants, live = [], []
     for f in factors:
-        (live if any(v not in observed for v in scopes[f]) else constants).append(f)
+        (live if any(v not in cut for v in scopes[f]) else constants).append(f)
     targets = [planner.live(target) for target in query.targets]
-    joints = sorted({t for t in targets if t} | {(v,) for v in query.weighted})
+    joints = sorted({t for t in targets if t} | {(v,) for v in query.weighted - cut})
     wide = [t for t in joints if len(t) > 1]
     singles = sorted({t[0] for t in targets if len(t) == 1})
     whole = planner.candidate(live, joints, True)
@@ -382,7 +394,7 @@ def _groups(
     for number, candidate in enumerate(chosen):
         tree = candidate.tree
         homes = [(f, planner.factor_home(tree, f)) for f in candidate.factors]
-        weights = [(v, tree.home((v,))) for v in sorted(planner.query.weighted)]
+        weights = [(v, tree.home((v,))) for v in sorted(planner.query.weighted - planner.cut)]
         groups.append(
             Group(
                 tree,

@@ -87,6 +87,11 @@ class Potentials:
             structure = structure.with_cards(
                 [c if s is None else len(s) for c, s in zip(cards, states, strict=True)]
             )
+        # The conditional distribution of a variable with one state left is one everywhere.
+        for factor in structure.certain_factors:
+            tables[factor] = np.ones(())
+            lows[factor] = 0.0
+        structure = structure.without_certain()
         return cls(
             structure,
             tuple(tables),

@@ -113,17 +113,21 @@ class TreeProgram:
         observed, scopes = self._observed, self._structure.scopes
         for factor, clique in self.group.homes:
             self._own[clique] += lows[factor]
-            scope, axis = scopes[factor], self._axis[clique]
+            # Axes of length one are dropped: arrays have room for 64 axes only.
+            scope, axis = self._structure.several_states(factor), self._axis[clique]
+            table = tables[factor]
+            if len(scope) < len(scopes[factor]):
+                table = table.reshape([n for n in table.shape if n > 1])
             live = [i for i, v in enumerate(scope) if v not in observed]
             if len(live) > 1:
                 live.sort(key=lambda i, scope=scope, axis=axis: axis[scope[i]])
             mask, shape = self._frame(clique, [scope[i] for i in live])
             if len(live) == len(scope):
-                array = tables[factor].transpose(live).reshape(shape)
+                array = table.transpose(live).reshape(shape)
                 self._operands[clique].append(Operand(mask, array, True))
                 continue
             cut = [i for i, v in enumerate(scope) if v in observed]
-            source = tables[factor].transpose(cut + live)
+            source = table.transpose(cut + live)
             buffer = np.empty(shape)
             view = buffer.reshape(source.shape[len(cut) :])
             self._slices.append((view, source, tuple([scope[i] for i in cut])))

@@ -65,6 +65,8 @@ def ancestral_draws(structure: Structure, tables: Sequence[np.ndarray]) -> list[
     cards, draws = structure.cards, []
     for factor in structure.topological_factors:
         head, scope = structure.heads[factor], structure.scopes[factor]
+        if head not in scope:
+            continue  # It has one state.
         axis = scope.index(head)
         parents = [v for v in scope if v != head]
         table = np.moveaxis(tables[factor], axis, 0).reshape(cards[head], -1)

@@ -60,6 +60,30 @@ class Structure:
         return (*starts, total)
 
     @cached_property
+    def single_state(self) -> frozenset[int]:
+        """Variables with at most one state: they take no part in any table."""
+        return frozenset([v for v, card in enumerate(self.cards) if card <= 1])
+
+    @cached_property
+    def certain_factors(self) -> tuple[int, ...]:
+        """Conditional distributions of variables with one state: one everywhere."""
+        single = self.single_state
+        return tuple([f for f, head in enumerate(self.heads) if head in single])
+
+    def without_certain(self) -> Structure:
+        """Return the structure with the scopes of certain factors emptied."""
+        certain = set(self.certain_factors)
+        if not certain:
+            return self
+        scopes = [() if f in certain else scope for f, scope in enumerate(self.scopes)]
+        return Structure(self.cards, tuple(scopes), self.heads)
+
+    def several_states(self, factor: int) -> list[int]:
+        """The variables of a factor that have more than one state."""
+        cards = self.cards
+        return [v for v in self.scopes[factor] if cards[v] > 1]
+
+    @cached_property
     def factor_of_head(self) -> dict[int, int]:
         """The factor that is the conditional distribution of a variable."""
         return {head: factor for factor, head in enumerate(self.heads) if head >= 0}
