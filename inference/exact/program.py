@@ -359,13 +359,15 @@ class TreeProgram:
         """
         bounds = [own + lows.get(c, 0.0) for c, own in enumerate(self._own)]
         scales = [0.0] * len(bounds)
+        divided: list[tuple[int, float]] = []
         for c, operations in self._steps:
             if bounds[c] < SAFE_LOG_RESCALED:
                 raise UnderflowRisk
             for function, arguments in operations:
                 function(*arguments)
             if self.unit[c]:
-                # Its message is one whatever the scales below it were.
+                # Its message is one whatever the scales below it were; so is its table's total.
+                self.tables[c] *= math.exp(scales[c])
                 continue
             message = self.messages[c]
             largest = message.max()
@@ -377,6 +379,11 @@ class TreeProgram:
             if parent >= 0:
                 bounds[parent] += log_smallest(message)
                 scales[parent] += scales[c]
+                divided.append((c, largest))
+        # The downward pass divides a table by what it sums to, not by what it sent: otherwise
+        # the beliefs of a long chain would drift out of range.
+        for c, largest in divided:
+            self.messages[c] *= largest
         return sum([scales[root] for root in self.roots])
 
     def distribute(self) -> None:

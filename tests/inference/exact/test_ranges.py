@@ -143,21 +143,34 @@ def test_opposed_factors(each_path):
     assert batch.tolist() == pytest.approx([math.log(2) - 800, -800, -800], rel=1e-14)
 
 
-def test_opposition_that_only_a_neighbour_sees(each_path):
-    """Nothing is small inside a table: the small product forms where two messages meet."""
-    factors = [
-        Factor(["x", "a"], [[0.0, 0.0], [-500.0, -500.0]]),
-        Factor(["x", "b"], [[-500.0, -500.0], [0.0, 1.0]]),
-        Factor(["x", "c"], [[-300.0, -300.0], [-300.0, -300.0]]),
-    ]
-    graph = FactorGraph(dict.fromkeys("xabc", 2), factors)
-    log_z = -800 + math.log(8 + 4 * (1 + math.e))
+@pytest.mark.parametrize("links", [0, 1, 3])
+def test_opposition_that_only_a_neighbour_sees(links, each_path):
+    """Every table and every message is harmless; the product of four messages is not.
+
+    With links, copies of x stand between it and its neighbours.
+    """
+    names = [f"{name}{i}" for name in "abcd" for i in range(links)]
+    cards = dict.fromkeys(["x", *"abcd", *names], 2)
+    copy = Factor.from_potential(["u", "v"], np.eye(2))
+    low, high = [-400.0, -400.0], [0.0, 0.0]
+    factors = []
+    for name in "abcd":
+        path = ["x", *[f"{name}{i}" for i in range(links)]]
+        factors += [Factor(pair, copy.log_values) for pair in pairwise(path)]
+        table = [high, low] if name in "ab" else [low, high]
+        factors.append(Factor([path[-1], name], table))
+    factors.append(Factor(["d"], [0.0, 1.0]))
+    factors.append(Factor(["x", "d"], [[0.0, 0.0], [0.0, 1.0]]))
+    graph = FactorGraph(cards, factors)
+    weights = np.array([1 + math.e, 1 + math.e**2])
+    log_z = -800 + math.log(8 * weights.sum())
     assert graph.log_partition().item() == pytest.approx(log_z, rel=1e-14)
-    odds = 4 * (1 + math.e) / 8
-    found = graph.marginals()
-    assert found["x"].tolist() == pytest.approx([1 / (1 + odds), odds / (1 + odds)], rel=1e-9)
+    found = graph.marginals()["x"].numpy()
+    np.testing.assert_allclose(found, weights / weights.sum(), rtol=1e-9)
     rows = graph.log_partition({"a": [-1, 0], "c": [-1, 1]})
     assert rows.tolist() == pytest.approx([log_z, log_z - math.log(4)], rel=1e-14)
+    drawn = graph.sample(4000, generator=0)[:, 0].double().mean().item()
+    assert abs(drawn - found[1]) < 7 * math.sqrt(0.25 / 4000)
 
 
 @pytest.mark.parametrize("shift", [-1e6, -800.0, 800.0, 1e6])
