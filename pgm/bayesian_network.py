@@ -52,6 +52,8 @@ class BayesianNetwork(Model):
     gradients until ``requires_grad_()`` is called; then ``log_prob`` and ``log_evidence`` carry
     them (zero entries are structural and get none).
 
+    ``vocabulary`` holds the names and state labels and reads evidence in all its spellings.
+
     Evidence, in every method, maps names to a state (label or code), to a 1-D batch of states
     (-1 or None = unobserved), or to a float likelihood (card,) or (B, card).
 
@@ -83,13 +85,13 @@ class BayesianNetwork(Model):
         super().__init__()
         if not isinstance(states, Mapping):
             raise TypeError(f"states must map names to states, found {type(states).__name__}")
-        self._variables = Variables(states)
-        self._digraph = Digraph.from_edges(self._variables.names, edges)
-        names, cards = self._variables.names, self._variables.cards
-        index, parents = self._variables.index, self._digraph.parents
+        self.vocabulary = Variables(states)
+        self._digraph = Digraph.from_edges(self.vocabulary.names, edges)
+        names, cards = self.vocabulary.names, self.vocabulary.cards
+        index, parents = self.vocabulary.index, self._digraph.parents
         scopes = tuple([(*[index[p] for p in parents[name]], index[name]) for name in names])
         structure = Structure(cards, scopes, tuple(range(len(names))))
-        values = flatten_tables(tables, cards, names, parents, self._variables.labels)
+        values = flatten_tables(tables, cards, names, parents, self.vocabulary.labels)
         self.values = nn.Parameter(torch.from_numpy(values), requires_grad=False)
         self._engine = ExactEngine(structure, names, memory_limit)
         self._engine.load(values)
@@ -100,12 +102,12 @@ class BayesianNetwork(Model):
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the variables, in the order given (a file's order when loaded)."""
-        return self._variables.names
+        return self.vocabulary.names
 
     @property
     def states(self) -> dict[str, tuple[str, ...] | range]:
         """State labels of every variable (a range of codes where a number was given)."""
-        cards = zip(self._variables.labels.items(), self._variables.cards, strict=True)
+        cards = zip(self.vocabulary.labels.items(), self.vocabulary.cards, strict=True)
         return {name: range(card) if labels is None else labels for (name, labels), card in cards}
 
     @property
@@ -115,19 +117,19 @@ class BayesianNetwork(Model):
 
     def parents(self, name: str) -> tuple[str, ...]:
         """Parents of a variable: the leading axes of its table, in order."""
-        self._variables.number(name, "name")
+        self.vocabulary.number(name, "name")
         return self._digraph.parents[name]
 
     def children(self, name: str | None = None) -> Any:
         """Children of a variable; without a name, the submodules (as of every torch module)."""
         if name is None:
             return super().children()
-        self._variables.number(name, "name")
+        self.vocabulary.number(name, "name")
         return self._digraph.children[name]
 
     def table(self, name: str) -> Tensor:
         """Conditional probability table, ``(*cards of parents, card)``: a view of ``values``."""
-        number = self._variables.number(name, "name")
+        number = self.vocabulary.number(name, "name")
         structure = self._engine.structure
         start, stop = structure.offsets[number : number + 2]
         return self.values[start:stop].view(structure.shapes[number])
@@ -135,7 +137,7 @@ class BayesianNetwork(Model):
     @property
     def n_parameters(self) -> int:
         """Number of free parameters: (card - 1) per row of every table."""
-        cards = self._variables.cards
+        cards = self.vocabulary.cards
         shapes = self._engine.structure.shapes
         return sum([prod(s) // c * (c - 1) for s, c in zip(shapes, cards, strict=True)])
 
@@ -151,7 +153,7 @@ class BayesianNetwork(Model):
 
     def markov_blanket(self, name: str) -> set[str]:
         """Parents, children and the children's other parents of a variable."""
-        self._variables.number(name, "name")
+        self.vocabulary.number(name, "name")
         return self._digraph.markov_blanket(name)
 
     def is_d_separated(
@@ -170,7 +172,7 @@ class BayesianNetwork(Model):
         sets = []
         for argument, value in (("x", x), ("y", y), ("given", given or ())):
             members = [value] if isinstance(value, str) else list(value)
-            self._variables.numbers(members, argument)
+            self.vocabulary.numbers(members, argument)
             sets.append(set(members))
         for first, second in ((0, 1), (0, 2), (1, 2)):
             if sets[first] & sets[second]:
@@ -206,8 +208,8 @@ class BayesianNetwork(Model):
         Raises:
             ValueError: if single evidence has probability zero.
         """
-        numbers = self._variables.numbers(variables)
-        return self._queries().marginals(self._variables.evidence(evidence), numbers)
+        numbers = self.vocabulary.numbers(variables)
+        return self._queries().marginals(self.vocabulary.evidence(evidence), numbers)
 
     def query(
         self, variables: str | Sequence[str], evidence: Mapping[str, Any] | None = None
@@ -216,9 +218,9 @@ class BayesianNetwork(Model):
 
         .. math:: p(x_{v_1}, \\dots, x_{v_k} \\mid e)
         """
-        numbers = self._variables.numbers(variables)
+        numbers = self.vocabulary.numbers(variables)
         table = self._queries().joint(evidence, numbers)
-        return Factor.from_potential([self._variables.names[v] for v in numbers], table)
+        return Factor.from_potential([self.vocabulary.names[v] for v in numbers], table)
 
     def log_evidence(self, evidence: Mapping[str, Any] | None = None) -> Tensor:
         """Log-probability of the evidence, nats; -inf where it is impossible.
@@ -228,7 +230,7 @@ class BayesianNetwork(Model):
         Shapes:
             result: (), or (B,) for a batch.
         """
-        given = self._variables.evidence(evidence)
+        given = self.vocabulary.evidence(evidence)
         if torch.is_grad_enabled() and self.values.requires_grad:
             return self._log_evidence_with_gradient(given)
         return self._queries().log_evidence(given)
@@ -296,11 +298,11 @@ class BayesianNetwork(Model):
         Reference:
             Pearl 2009, definition 3.2.1.
         """
-        given = self._variables.evidence(states)
+        given = self.vocabulary.evidence(states)
         if given.rows is not None:
             raise ValueError("intervene takes one intervention at a time, not a batch")
         forced = {**given.states, **given.weights}
-        names, cards = self._variables.names, self._variables.cards
+        names, cards = self.vocabulary.names, self.vocabulary.cards
         parents, tables = dict(self._digraph.parents), {n: self.table(n).detach() for n in names}
         for v, state in forced.items():
             row = np.zeros(cards[v])
@@ -313,7 +315,7 @@ class BayesianNetwork(Model):
         edges = [(parent, name) for name, above in parents.items() for parent in above]
         states_ = {
             n: labels if labels else c
-            for (n, labels), c in zip(self._variables.labels.items(), cards, strict=True)
+            for (n, labels), c in zip(self.vocabulary.labels.items(), cards, strict=True)
         }
         changed = BayesianNetwork(edges, states_, tables, memory_limit=self._engine.memory_limit)
         return changed.to(self.values.device)
@@ -325,7 +327,7 @@ class BayesianNetwork(Model):
             Factor.from_potential([*self._digraph.parents[name], name], self.table(name))
             for name in names
         ]
-        cards = dict(zip(names, self._variables.cards, strict=True))
+        cards = dict(zip(names, self.vocabulary.cards, strict=True))
         return FactorGraph(cards, factors, memory_limit=self._engine.memory_limit)
 
     def to_pyro(self) -> Any:
@@ -344,10 +346,10 @@ class BayesianNetwork(Model):
 
     def config(self) -> dict[str, Any]:
         """Edges and states: what the constructor takes besides the tables."""
-        labels = self._variables.labels.items()
+        labels = self.vocabulary.labels.items()
         states = {
             name: card if known is None else list(known)
-            for (name, known), card in zip(labels, self._variables.cards, strict=True)
+            for (name, known), card in zip(labels, self.vocabulary.cards, strict=True)
         }
         return {"edges": self.edges, "states": states}
 
@@ -393,11 +395,11 @@ class BayesianNetwork(Model):
         """The engine with the parameter's present numbers."""
         if not (self._engine.loaded and self._snapshot.holds([self.values])):
             array = self.values.detach().cpu().double().numpy()
-            names, cards = self._variables.names, self._variables.cards
-            labels = self._variables.labels
+            names, cards = self.vocabulary.names, self.vocabulary.cards
+            labels = self.vocabulary.labels
             self._engine.load(normalized_rows(array, cards, names, self._digraph.parents, labels))
             self._snapshot = Snapshot([self.values])
-        return Queries(self._engine, self._variables, self.values.device)
+        return Queries(self._engine, self.vocabulary, self.values.device)
 
     def _log_evidence_with_gradient(self, given: Evidence) -> Tensor:
         """Log evidence with gradients to ``values``."""
@@ -421,7 +423,7 @@ class BayesianNetwork(Model):
                 raise ValueError(f"x must have shape (n, {len(names)}), found {array.shape}")
             columns = list(array.T)
             array_shape = array.shape
-        coded = [self._variables.codes(v, column, "x") for v, column in enumerate(columns)]
+        coded = [self.vocabulary.codes(v, column, "x") for v, column in enumerate(columns)]
         lengths = {len(column) for column in coded}
         if len(lengths) > 1:
             raise ValueError(f"x has columns of different lengths: {sorted(lengths)}")

@@ -64,7 +64,7 @@ class Panel:
 
 def observed_kinds(network: BayesianNetwork, evidence: Mapping[str, Any] | None) -> dict[str, str]:
     """Observed variables, each "hard" (a state) or "soft" (a likelihood)."""
-    given = network._variables.evidence(evidence)
+    given = network.vocabulary.evidence(evidence)
     if given.rows is not None:
         raise ValueError(f"evidence must be one query, found a batch of {given.rows}; plot a row")
     names = network.variables
@@ -132,9 +132,9 @@ def title_for(network: BayesianNetwork, evidence: Mapping[str, Any] | None, widt
 
 def _state(network: BayesianNetwork, name: str, value: Any) -> object:
     """Label of a hard state in any spelling."""
-    number = network._variables.number(name)
-    code = network._variables.evidence({name: value}).states[number]
-    return network._variables.label(number, int(code))
+    number = network.vocabulary.number(name)
+    code = network.vocabulary.evidence({name: value}).states[number]
+    return network.vocabulary.label(number, int(code))
 
 
 def text_width(text: str, points: float, weight: str = "normal") -> float:

@@ -91,7 +91,7 @@ def _read(
     network: BayesianNetwork, evidence: Mapping[str, Any] | None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """States and likelihoods of one query as tensors on the network's device."""
-    given = network._variables.evidence(evidence)
+    given = network.vocabulary.evidence(evidence)
     if given.rows is not None:
         raise ValueError(
             f"evidence must be one query, found a batch of {given.rows}; run the model per row"
