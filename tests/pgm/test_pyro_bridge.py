@@ -65,7 +65,7 @@ def assert_agrees(network: BayesianNetwork, evidence: Mapping[str, Any] | None) 
     assert -elbo.loss(model, no_guide, evidence) == pytest.approx(log_evidence, abs=TOLERANCE)
     found = elbo.compute_marginals(model, no_guide, evidence)
     expected = network.marginals(evidence)
-    hard = network._variables.evidence(evidence).states
+    hard = network.vocabulary.evidence(evidence).states
     assert set(found) == {n for i, n in enumerate(network.variables) if i not in hard}
     for name, law in found.items():
         torch.testing.assert_close(law.probs, expected[name], rtol=0.0, atol=TOLERANCE)
