@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["free_memory", "readable_bytes"]
+__all__ = ["free_memory", "readable_bytes", "readable_count"]
 
 #: Assumed where the system does not tell.
 FALLBACK = 4 * 2**30
@@ -28,6 +28,18 @@ def free_memory() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return FALLBACK
+
+
+def readable_count(count: int) -> str:
+    """Format a number that may exceed every float.
+
+    Example:
+        >>> readable_count(65536), readable_count(10**15), readable_count(2**5000)
+        ('65,536', '1.0e+15', '2^5000')
+    """
+    if count < 10**12:
+        return f"{count:,}"
+    return f"{count:.1e}" if count.bit_length() < 1000 else f"2^{count.bit_length() - 1}"
 
 
 def readable_bytes(count: int) -> str:

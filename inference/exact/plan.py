@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.exact.memory import free_memory, readable_bytes, readable_count
 from inference.exact.order import Elimination, interaction_graph, min_fill, min_weight
 from inference.exact.structure import Structure, bits
 from inference.exact.tree import JunctionTree, build_tree
@@ -155,14 +155,17 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Expected time of one run on one CPU core."""
+        if self.entries.bit_length() > 1000:
+            return math.inf
         return SECONDS_PER_ENTRY * self.entries + SECONDS_PER_CLIQUE * self.cliques
 
     def __str__(self) -> str:
         seconds = f"{self.seconds:.1e}" if self.seconds < 1e6 else "very many"
         return (
             f"Plan: {len(self.groups)} group(s), {self.cliques} cliques, width {self.width}, "
-            f"largest table {self.largest_table:,} entries, {self.entries:,} entries in all "
-            f"({readable_bytes(self.bytes)}), about {self.operations:.1e} operations, "
+            f"largest table {readable_count(self.largest_table)} entries, "
+            f"{readable_count(self.entries)} entries in all ({readable_bytes(self.bytes)}), "
+            f"about {readable_count(self.operations)} operations, "
             f"{seconds} s"
         )
 
@@ -183,7 +186,7 @@ class Plan:
         raise ValueError(
             f"exact inference needs {readable_bytes(self.bytes)} in tables but memory_limit is "
             f"{readable_bytes(limit)}: width {self.width}, largest clique of {len(clique)} "
-            f"variables ({shown}) with {self.largest_table:.3g} entries. Observe some of these "
+            f"variables ({shown}) with {readable_count(self.largest_table)} entries. Observe some of these "
             "variables, ask for fewer targets, raise memory_limit, or use an approximate method "
             "(belief propagation, mean field, Gibbs sampling)."
         )

@@ -476,6 +476,18 @@ def test_impossible_states_shrink_the_plan():
     assert (net.sample(100, {"d": 2}) < used).all()
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_impossibility_spreads_to_the_end(order):
+    """Through a chain of copies, whatever the order of the factors."""
+    names = [str(i) for i in range(12)]
+    factors = [Factor.from_potential(pair, np.eye(4)) for pair in pairwise(names)]
+    factors.append(Factor.from_potential(["11"], [0.0, 3.0, 0.0, 0.0]))
+    graph = FactorGraph(dict.fromkeys(names, 4), factors[::order])
+    assert graph.log_partition().item() == pytest.approx(math.log(3))
+    assert graph.plan().largest_table <= 1
+    assert graph.marginals()["0"].tolist() == [0, 1, 0, 0]
+
+
 def test_possible_states_follow_the_numbers():
     """The same number of impossible states, but others; then none."""
     net = BayesianNetwork(
