@@ -186,9 +186,9 @@ class Plan:
         raise ValueError(
             f"exact inference needs {readable_bytes(self.bytes)} in tables but memory_limit is "
             f"{readable_bytes(limit)}: width {self.width}, largest clique of {len(clique)} "
-            f"variables ({shown}) with {readable_count(self.largest_table)} entries. Observe some of these "
-            "variables, ask for fewer targets, raise memory_limit, or use an approximate method "
-            "(belief propagation, mean field, Gibbs sampling)."
+            f"variables ({shown}) with {readable_count(self.largest_table)} entries. Observe some "
+            "of these variables, ask for fewer targets, raise memory_limit, or use an approximate "
+            "method (belief propagation, mean field, Gibbs sampling)."
         )
 
 
