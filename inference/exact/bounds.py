@@ -20,7 +20,7 @@ __all__ = [
     "SAFE_LOG_RESCALED",
     "UnderflowRisk",
     "log_smallest",
-    "lowest_log",
+    "lowest_logs",
     "unit_messages",
 ]
 
@@ -82,8 +82,8 @@ def unit_messages(
     return unit, growth
 
 
-def lowest_log(tree: JunctionTree, own: Sequence[float], unit: Sequence[bool]) -> float:
-    """Lower bound on the log of any positive entry met in an unscaled upward pass.
+def lowest_logs(tree: JunctionTree, own: Sequence[float], unit: Sequence[bool]) -> list[float]:
+    """Per clique a lower bound on the log of a positive entry of its unscaled table.
 
     Arguments:
         tree: the cliques.
@@ -91,13 +91,12 @@ def lowest_log(tree: JunctionTree, own: Sequence[float], unit: Sequence[bool]) -
         unit: per clique whether its message is one.
     """
     bounds = list(own)
-    lowest = 0.0
     for c, parent in enumerate(tree.parents):
-        if not unit[c]:
-            lowest = min(lowest, bounds[c])
-            if parent >= 0:
-                bounds[parent] += bounds[c]
-    return lowest
+        if unit[c]:
+            bounds[c] = 0.0
+        elif parent >= 0:
+            bounds[parent] += bounds[c]
+    return bounds
 
 
 def log_smallest(values: np.ndarray) -> float:

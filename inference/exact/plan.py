@@ -216,9 +216,9 @@ class _Planner:
         self.cut = query.observed | structure.single_state
         self.log_cards = [math.log(max(card, 1)) for card in structure.cards]
         self.evidence = query.observed | query.weighted
-        self.anchored = self._anchored()
 
-    def _anchored(self) -> frozenset[int]:
+    @cached_property
+    def anchored(self) -> frozenset[int]:
         """Variables that every group must hold: ancestors of evidence and plain potentials."""
         scopes = self.structure.scopes
         factors = self.structure.relevant_factors(self.evidence)

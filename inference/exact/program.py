@@ -26,7 +26,7 @@ from inference.exact.bounds import (
     SAFE_LOG_RESCALED,
     UnderflowRisk,
     log_smallest,
-    lowest_log,
+    lowest_logs,
     unit_messages,
 )
 from inference.exact.plan import Group
@@ -85,9 +85,12 @@ class TreeProgram:
         self.tables: list[np.ndarray] = [np.empty(0)] * count
         self.messages: list[np.ndarray] = [np.empty(0)] * count
         self._fixed = [False] * count
+        self._fixed_message = [False] * count
+        self._scratch = np.empty(0)
         self._place(tables, lows)
         self.unit, self._growth = unit_messages(group, structure, observed, possible=semiring.sums)
-        self._margin = lowest_log(group.tree, self._own, self.unit)
+        self._lowest = lowest_logs(group.tree, self._own, self.unit)
+        self._margin = min(self._lowest, default=0.0)
         self._steps: list[tuple[int, list[Operation]]] = []
         self._compile_collect()
         self._collect = [operation for _, step in self._steps for operation in step]
@@ -141,8 +144,9 @@ class TreeProgram:
     # Recording the passes --------------------------------------------------------------------
 
     def _compile_collect(self) -> None:
-        """Record the upward pass."""
-        tree, total = self.tree, self.semiring.total
+        """Record the upward pass; what no evidence can change is computed here and now."""
+        tree, semiring = self.tree, self.semiring
+        total = semiring.total
         for c, parent in enumerate(tree.parents):
             operations = self._compile_table(c)
             if not self.unit[c]:
@@ -151,13 +155,26 @@ class TreeProgram:
                 message = np.empty(states)
                 self.messages[c] = message
                 table = self.tables[c].reshape(-1, states)
-                operations.append((total, (table, 0, None, message)))
+                fixed = self._fixed[c] and self._safe_to_fix(c)
+                self._fixed_message[c] = fixed
+                if fixed:
+                    total(table, 0, None, message)
+                    if parent >= 0 and semiring.linear:
+                        self._own[parent] += log_smallest(message)
+                else:
+                    operations.append((total, (table, 0, None, message)))
                 if parent >= 0:
                     mask, shape = self._frame(parent, tree.cliques[c][residual:])
-                    self._operands[parent].append(Operand(mask, message.reshape(shape), False))
+                    self._operands[parent].append(Operand(mask, message.reshape(shape), fixed))
             if operations:
                 self._steps.append((c, operations))
         self._operands = []
+
+    def _safe_to_fix(self, c: int) -> bool:
+        """Whether an unscaled table of the subtree below keeps every entry."""
+        if not self.semiring.linear:
+            return True
+        return self._lowest[c] >= SAFE_LOG and self._growth <= -SAFE_LOG
 
     def _compile_table(self, c: int) -> list[Operation]:
         """Record the product of everything in clique ``c``; constants are multiplied now."""
@@ -210,6 +227,8 @@ class TreeProgram:
         for c, parent in enumerate(tree.parents):
             if needed[c] and parent >= 0:
                 needed[parent] = True
+        kept = [table.size for c, table in enumerate(self.tables) if self._fixed[c] and needed[c]]
+        self._scratch = np.empty(max(kept, default=0))
         recorded: list[Operation] = []
         inflow: dict[int, np.ndarray] = {}
         for c in reversed(range(len(tree.cliques))):
@@ -293,7 +312,11 @@ class TreeProgram:
         if not self.unit[c]:
             message = self.messages[c]
             ratio = np.empty(len(message))
-            recorded.append((partial(np.maximum, out=message), (message, semiring.floor)))
+            if self._fixed_message[c]:
+                # Its zeros must stay zero for the next upward pass.
+                message = np.maximum(message, semiring.floor)
+            else:
+                recorded.append((partial(np.maximum, out=message), (message, semiring.floor)))
             recorded.append((semiring.quotient, (arriving, message, ratio)))
         above, shape = self._frame(c, clique[residual:])
         sources = [Operand(above, arriving.reshape(shape), False)]
@@ -305,7 +328,10 @@ class TreeProgram:
                 recorded.append((np.dot, (flat, ratio, marginal)))
                 sources.append(Operand(inside, marginal.reshape(shape), False))
         else:
-            belief = np.empty_like(table) if self._fixed[c] else table
+            # A belief is read at once: those that may not overwrite their table share a buffer.
+            belief = table
+            if self._fixed[c]:
+                belief = self._scratch[: table.size].reshape(table.shape)
             recorded.append((semiring.product, (flat, ratio, belief.reshape(flat.shape))))
             sources.append(Operand(full, belief, False))
         return recorded, sources
