@@ -39,7 +39,7 @@ class BoundPlan:
         self._marginals = np.zeros(int(ends[-1]))
         self._starts = ends[:-1]
         self._segment = np.repeat(np.arange(len(sizes)), sizes)
-        slots = [self._marginals[a:b] for a, b in pairwise(ends)]
+        slots = [self._marginals[a:b] for a, b in pairwise(ends.tolist())]
         for target, slot in zip(targets, slots, strict=True):
             if not target:
                 slot[...] = semiring.one
@@ -116,21 +116,22 @@ class BoundPlan:
     def _places(self) -> tuple[np.ndarray | None, int, list[tuple[int, int, int]]]:
         """Where each marginal entry belongs; entries of observed variables are set per run."""
         potentials, query = self.potentials, self.plan.query
-        parts: list[np.ndarray] = []
+        places: list[int] = []
         observed: list[tuple[int, int, int]] = []
-        start = position = 0
+        start = 0
         for (v,) in query.targets:
             kept, card = potentials.states[v], potentials.cards[v]
             if v in query.observed:
-                observed.append((position, start, v))
-                parts.append(np.array([start]))
+                observed.append((len(places), start, v))
+                places.append(start)
+            elif kept is None:
+                places.extend(range(start, start + card))
             else:
-                parts.append((np.arange(card) if kept is None else kept) + start)
-            position += len(parts[-1])
+                places.extend((kept + start).tolist())
             start += card
-        if position == start and not observed:
+        if len(places) == start and not observed:
             return None, start, observed
-        return np.concatenate(parts), start, observed
+        return np.array(places, dtype=np.intp), start, observed
 
     def table(self, index: int) -> np.ndarray:
         """The marginal of a target after :meth:`marginals`, axes in the order of its scope."""

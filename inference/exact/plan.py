@@ -26,6 +26,8 @@ MERGE_ALLOWANCE = 1200
 #: Below this many entries, and this many per variable, splitting costs more than it saves.
 SMALL = 300_000
 SMALL_PER_VARIABLE = 2500
+#: Share of the factors from which the first half of the targets is not worth a tree.
+NEARLY_ALL = 0.98
 #: Seconds per table entry and per clique, for the expected time only.
 SECONDS_PER_ENTRY = 8e-9
 SECONDS_PER_CLIQUE = 2e-5
@@ -293,7 +295,9 @@ class _Planner:
         found: list[_Candidate] = []
         for part, complete in ((sinks[:half], whole.complete), (sinks[half:], False)):
             inner = self._ancestral(whole, part, complete)
-            if len(inner.factors) == len(whole.factors):
+            enough = len(whole.factors) * (1 if depth else NEARLY_ALL)
+            if len(inner.factors) >= enough:
+                # Half the targets already need (nearly) everything: there is nothing to gain.
                 return [whole]
             kept = set(inner.elimination.order)
             found += self.split(inner, [v for v in targets if v in kept], depth + 1)
