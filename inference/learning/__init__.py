@@ -1,0 +1,1 @@
+"""Learning: expectation-maximisation, gradient estimators, trainers."""
