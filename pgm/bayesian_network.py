@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,27 +18,34 @@ from torch import Tensor, nn
 
 from inference.exact.differentiable import cut_tables, log_evidence, log_evidence_recorded
 from inference.exact.engine import ExactEngine
-from inference.exact.evidence import Evidence, Variables, is_pandas
+from inference.exact.evidence import Evidence, Variables
+from inference.exact.exact_model import ExactModel
 from inference.exact.factor import Factor
 from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
+from inference.exact.incomplete_rows import IncompleteRows, RowCliques
 from inference.exact.likelihood import complete_log_prob
-from inference.exact.plan import Plan
 from inference.exact.queries import Queries
 from inference.exact.structure import Structure
 from inference.logspace import safe_log
-from inference.model import Model
+from inference.random import GeneratorLike
 from pgm.directed import Digraph
+from pgm.directed_model import DirectedModel
+from pgm.discrete_data import DiscreteData
+from pgm.imputation import imputed
+from pgm.parameters.estimates import Estimate, added_counts
+from pgm.parameters.family_counts import GluedFamilies
+from pgm.parameters.fitting import FitMethod, Start, TableFitter
+from pgm.parameters.priors import Prior, pseudo_counts
 from pgm.tables import flatten_tables, normalized_rows
 
 if TYPE_CHECKING:
-    import networkx
     from matplotlib.axes import Axes
 
 __all__ = ["BayesianNetwork"]
 
 
-class BayesianNetwork(Model):
+class BayesianNetwork(DirectedModel, ExactModel):
     """A directed acyclic graph with a conditional probability table at every variable.
 
     Arguments:
@@ -82,11 +90,11 @@ class BayesianNetwork(Model):
         *,
         memory_limit: int | None = None,
     ) -> None:
-        super().__init__()
         if not isinstance(states, Mapping):
             raise TypeError(f"states must map names to states, found {type(states).__name__}")
-        self.vocabulary = Variables(states)
-        self._digraph = Digraph.from_edges(self.vocabulary.names, edges)
+        vocabulary = Variables(states)
+        super().__init__(Digraph.from_edges(vocabulary.names, edges))
+        self.vocabulary = vocabulary
         names, cards = self.vocabulary.names, self.vocabulary.cards
         index, parents = self.vocabulary.index, self._digraph.parents
         scopes = tuple([(*[index[p] for p in parents[name]], index[name]) for name in names])
@@ -97,12 +105,12 @@ class BayesianNetwork(Model):
         self._engine.load(values)
         self._snapshot = Snapshot([self.values])
 
-    # Structure -------------------------------------------------------------------------------
-
     @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the variables, in the order given (a file's order when loaded)."""
-        return self.vocabulary.names
+    def memory_limit(self) -> int | None:
+        """Bytes that one query's tables may take; None: half of what is free."""
+        return self._engine.memory_limit
+
+    # Structure -------------------------------------------------------------------------------
 
     @property
     def states(self) -> dict[str, tuple[str, ...] | range]:
@@ -110,29 +118,9 @@ class BayesianNetwork(Model):
         cards = zip(self.vocabulary.labels.items(), self.vocabulary.cards, strict=True)
         return {name: range(card) if labels is None else labels for (name, labels), card in cards}
 
-    @property
-    def edges(self) -> list[tuple[str, str]]:
-        """All (parent, child) pairs."""
-        return self._digraph.edges
-
-    def parents(self, name: str) -> tuple[str, ...]:
-        """Parents of a variable: the leading axes of its table, in order."""
-        self.vocabulary.number(name, "name")
-        return self._digraph.parents[name]
-
-    def children(self, name: str | None = None) -> Any:
-        """Children of a variable; without a name, the submodules (as of every torch module)."""
-        if name is None:
-            return super().children()
-        self.vocabulary.number(name, "name")
-        return self._digraph.children[name]
-
     def table(self, name: str) -> Tensor:
         """Conditional probability table, ``(*cards of parents, card)``: a view of ``values``."""
-        number = self.vocabulary.number(name, "name")
-        structure = self._engine.structure
-        start, stop = structure.offsets[number : number + 2]
-        return self.values[start:stop].view(structure.shapes[number])
+        return self._view(self.values, self.vocabulary.number(name, "name"))
 
     @property
     def n_parameters(self) -> int:
@@ -141,46 +129,6 @@ class BayesianNetwork(Model):
         shapes = self._engine.structure.shapes
         return sum([prod(s) // c * (c - 1) for s, c in zip(shapes, cards, strict=True)])
 
-    @property
-    def graph(self) -> networkx.DiGraph:
-        """The structure as a new networkx graph."""
-        import networkx
-
-        graph = networkx.DiGraph()
-        graph.add_nodes_from(self.variables)
-        graph.add_edges_from(self.edges)
-        return graph
-
-    def markov_blanket(self, name: str) -> set[str]:
-        """Parents, children and the children's other parents of a variable."""
-        self.vocabulary.number(name, "name")
-        return self._digraph.markov_blanket(name)
-
-    def is_d_separated(
-        self,
-        x: str | Iterable[str],
-        y: str | Iterable[str],
-        given: str | Iterable[str] | None = None,
-    ) -> bool:
-        """Whether the graph makes ``x`` and ``y`` independent given ``given``.
-
-        Example:
-            >>> v = BayesianNetwork([("a", "c"), ("b", "c")], {"a": 2, "b": 2, "c": 2})
-            >>> v.is_d_separated("a", "b", []), v.is_d_separated("a", "b", "c")
-            (True, False)
-        """
-        sets = []
-        for argument, value in (("x", x), ("y", y), ("given", given or ())):
-            members = [value] if isinstance(value, str) else list(value)
-            self.vocabulary.numbers(members, argument)
-            sets.append(set(members))
-        for first, second in ((0, 1), (0, 2), (1, 2)):
-            if sets[first] & sets[second]:
-                raise ValueError(
-                    f"x, y and given must be disjoint; found {sets[first] & sets[second]} twice"
-                )
-        return self._digraph.is_d_separated(*sets)
-
     def __repr__(self) -> str:
         return (
             f"BayesianNetwork({len(self.variables)} variables, {len(self.edges)} edges, "
@@ -188,39 +136,6 @@ class BayesianNetwork(Model):
         )
 
     # Queries ---------------------------------------------------------------------------------
-
-    def plan(
-        self, evidence: Mapping[str, Any] | None = None, variables: Sequence[str] | None = None
-    ) -> Plan:
-        """Plan :meth:`marginals` without running it; print the result to see its cost."""
-        return self._queries().plan(evidence, variables)
-
-    def marginals(
-        self, evidence: Mapping[str, Any] | None = None, variables: Sequence[str] | None = None
-    ) -> dict[str, Tensor]:
-        """Posterior of every variable (or of those asked for), observed ones included.
-
-        .. math:: p(x_v \\mid e)
-
-        Shapes:
-            values: (card,), or (B, card) for a batch; impossible rows of a batch are NaN.
-
-        Raises:
-            ValueError: if single evidence has probability zero.
-        """
-        numbers = self.vocabulary.numbers(variables)
-        return self._queries().marginals(self.vocabulary.evidence(evidence), numbers)
-
-    def query(
-        self, variables: str | Sequence[str], evidence: Mapping[str, Any] | None = None
-    ) -> Factor:
-        """Joint posterior of several variables, as a normalised factor with their axes.
-
-        .. math:: p(x_{v_1}, \\dots, x_{v_k} \\mid e)
-        """
-        numbers = self.vocabulary.numbers(variables)
-        table = self._queries().joint(evidence, numbers)
-        return Factor.from_potential([self.vocabulary.names[v] for v in numbers], table)
 
     def log_evidence(self, evidence: Mapping[str, Any] | None = None) -> Tensor:
         """Log-probability of the evidence, nats; -inf where it is impossible.
@@ -245,16 +160,17 @@ class BayesianNetwork(Model):
         Shapes:
             result: (n,).
         """
-        codes = self._codes(x)
-        complete = (codes >= 0).all(axis=1)
-        structure = self._queries().engine.structure
-        logs = safe_log(self.values.double())
+        rows, logs = self._read(x), safe_log(self.values.double())
+        complete = np.ones(rows.n_rows, dtype=bool)
+        for column, gaps in zip(rows.columns, rows.gaps, strict=True):
+            if gaps:
+                complete &= column >= 0
         if complete.all():
-            return complete_log_prob(structure, logs, codes)
-        result = logs.new_empty(len(codes))
-        result[torch.from_numpy(complete)] = complete_log_prob(structure, logs, codes[complete])
-        rest = codes[~complete]
-        gaps = Evidence(dict(enumerate(rest.T)), {}, len(rest))
+            return self._complete_log_prob(rows, logs)
+        result = logs.new_empty(rows.n_rows)
+        result[torch.from_numpy(complete)] = self._complete_log_prob(rows.take(complete), logs)
+        rest = rows.take(~complete)
+        gaps = Evidence(dict(enumerate(rest.columns)), {}, rest.n_rows)
         if logs.requires_grad:
             partial = self._log_evidence_with_gradient(gaps)
         else:
@@ -262,30 +178,149 @@ class BayesianNetwork(Model):
         result[torch.from_numpy(~complete)] = partial
         return result
 
-    def most_probable(
-        self, evidence: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, str | int], Tensor]:
-        """Most probable joint state that agrees with the evidence, and its log-probability.
+    # Learning --------------------------------------------------------------------------------
 
-        .. math:: \\max_{x \\sim e} \\log p(x)
-
-        Shapes:
-            log-probability: (); includes log-likelihoods of soft evidence.
-        """
-        return self._queries().most_probable(evidence)
-
-    def sample(
+    def fit(
         self,
-        n: int,
-        evidence: Mapping[str, Any] | None = None,
-        generator: int | torch.Generator | None = None,
-    ) -> Tensor:
-        """Draw independent exact samples: ancestral without evidence, posterior with it.
+        data: Any,
+        prior: Prior = 0.0,
+        sample_weight: Any = None,
+        *,
+        estimate: Estimate = "mean",
+        method: FitMethod = "auto",
+        init: Start = "available",
+        n_init: int = 1,
+        max_iterations: int = 100,
+        tolerance: float = 1e-6,
+        generator: GeneratorLike = None,
+        progress: bool | None = None,
+    ) -> BayesianNetwork:
+        """Estimate the tables from rows; exact EM where cells are missing.
+
+        .. math:: \\theta_{jk} = \\frac{N_{jk} + \\alpha_{jk}}{\\sum_l (N_{jl} + \\alpha_{jl})}
+
+        N counts rows, or expects them: p(x | seen cells) under the tables before. A row of a
+        table whose counts and pseudo-counts are all zero (parents never seen so) is uniform;
+        ``history[-1]["unseen_rows"]`` says how many are.
+
+        Arguments:
+            data: (n, V) codes in the order of ``variables`` (-1 or NaN = missing), a DataFrame or
+                mapping with a column per variable (labels or codes), or ``DiscreteData``. A
+                column without any observed cell is a hidden variable.
+            prior: pseudo-counts alpha of a Dirichlet prior: a number for every cell, arrays by
+                name, or ``BDeu(...)``. 0 is maximum likelihood.
+            sample_weight: (n,) weights of the rows.
+            estimate: "mean" of the posterior, or its mode "map" (alpha - 1 instead of alpha).
+            method: "counts", "em" or "gradient" (L-BFGS); "auto" counts if nothing is missing.
+            init: where EM starts: "available" counts, "random" or "current" tables. Families of
+                hidden variables start at random, else they could not leave the saddle.
+            n_init: starts of EM; the best end is kept.
+            max_iterations: steps per start.
+            tolerance: relative change of the objective that stops EM or L-BFGS.
+            generator: draws the random starts.
+            progress: bar of EM; None shows it on a terminal.
+
+        Returns:
+            The network itself; ``history`` holds the objective of every iteration, nats.
+
+        Raises:
+            TypeError, ValueError: unknown states, wrong shapes, negative weights or pseudo-counts,
+                no rows, missing cells with method "counts". The tables are then as before.
+
+        Reference:
+            Lauritzen 1995, "The EM algorithm for graphical association models with missing data";
+            Koller & Friedman 2009, sections 17.2 and 19.2.
+
+        Example:
+            >>> net = BayesianNetwork([("rain", "wet")], {"rain": 2, "wet": 2})
+            >>> rows = [[0, 0], [0, 0], [1, 1], [1, -1]]
+            >>> net.fit(rows, prior=1.0).table("wet").round(decimals=3).tolist()
+            [[0.75, 0.25], [0.333, 0.667]]
+        """
+        rows = DiscreteData(data, self.vocabulary, sample_weight)
+        rows.require_rows("data")
+        structure, names = self._engine.structure, self.variables
+        added = added_counts(pseudo_counts(prior, structure, names), estimate)
+        fitter = TableFitter(structure, self.row_cliques, self._families, rows, added)
+        current = self.values.detach().cpu().double().numpy()
+        found = fitter.fit(
+            method, init, n_init, max_iterations, tolerance, current, generator, progress
+        )
+        with torch.no_grad():
+            self.values.copy_(torch.from_numpy(found.values))
+        self.history = found.history
+        return self
+
+    def parameter_posterior(
+        self, data: Any, prior: Prior = 1.0, sample_weight: Any = None
+    ) -> dict[str, torch.distributions.Dirichlet]:
+        """Posterior of every table given complete rows: one Dirichlet per row of the table.
+
+        .. math:: \\theta_{vj} \\mid D \\sim \\operatorname{Dirichlet}(\\alpha_{vj} + N_{vj})
 
         Shapes:
-            result: (n, V) int64 codes in the order of ``variables``.
+            concentrations: those of ``table(name)``.
+
+        Raises:
+            ValueError: as :meth:`fit`; missing cells, or cells without count and pseudo-count.
+
+        Reference:
+            Koller & Friedman 2009, section 17.3.2.
         """
-        return self._queries().sample(n, evidence, generator)
+        rows = DiscreteData(data, self.vocabulary, sample_weight)
+        rows.require_complete("data", "the posterior has no closed form then; use fit")
+        pseudo = pseudo_counts(prior, self._engine.structure, self.variables)
+        total = self._families.counts(rows) + pseudo
+        if len(total) and not total.min() > 0:
+            raise ValueError("prior must give every cell that is never seen a positive count")
+        concentrations = torch.from_numpy(total).to(self.device)
+        return {
+            name: torch.distributions.Dirichlet(self._view(concentrations, v))
+            for v, name in enumerate(self.variables)
+        }
+
+    def impute(
+        self,
+        x: Any,
+        method: Literal["most-probable", "sample"] = "most-probable",
+        generator: GeneratorLike = None,
+    ) -> Any:
+        """Fill the missing cells of every row jointly, by the best completion or an exact draw.
+
+        .. math:: \\max_{x_m} p(x_m \\mid x_s) \\quad\\text{or}\\quad x_m \\sim p(x_m \\mid x_s)
+
+        Arguments:
+            x: rows as in :meth:`fit`.
+            method: "most-probable" or "sample".
+            generator: for "sample".
+
+        Returns:
+            (n, V) int64 codes; a DataFrame with labels if ``x`` is one.
+
+        Raises:
+            ValueError: a row is impossible, or an unknown method.
+        """
+        return imputed(self, x, method, generator)
+
+    def posterior_predictive(
+        self, x: Any, variables: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Distribution of every variable in every row, given the cells the row shows.
+
+        .. math:: p(x_v \\mid x_s)
+
+        With tables that are posterior means (``fit`` with a prior, complete data) these are the
+        posterior predictive probabilities of a next row, the parameters integrated out.
+
+        Shapes:
+            values: (n, card); one-hot for observed cells; NaN in impossible rows.
+        """
+        rows, numbers = self._read(x), self.vocabulary.numbers(variables)
+        values = self.values.detach().cpu().double().numpy()
+        tables = IncompleteRows(self.row_cliques, rows.columns).marginals(values, numbers)
+        names = [self.variables[v] for v in numbers]
+        found = [torch.from_numpy(table).to(self.device) for table in tables]
+        return dict(zip(names, found, strict=True))
 
     # Other models ----------------------------------------------------------------------------
 
@@ -298,27 +333,9 @@ class BayesianNetwork(Model):
         Reference:
             Pearl 2009, definition 3.2.1.
         """
-        given = self.vocabulary.evidence(states)
-        if given.rows is not None:
-            raise ValueError("intervene takes one intervention at a time, not a batch")
-        forced = {**given.states, **given.weights}
-        names, cards = self.vocabulary.names, self.vocabulary.cards
-        parents, tables = dict(self._digraph.parents), {n: self.table(n).detach() for n in names}
-        for v, state in forced.items():
-            row = np.zeros(cards[v])
-            if np.ndim(state):
-                row[:] = state
-            else:
-                row[state] = 1.0
-            parents[names[v]] = ()
-            tables[names[v]] = torch.from_numpy(row)
-        edges = [(parent, name) for name, above in parents.items() for parent in above]
-        states_ = {
-            n: labels if labels else c
-            for (n, labels), c in zip(self.vocabulary.labels.items(), cards, strict=True)
-        }
-        changed = BayesianNetwork(edges, states_, tables, memory_limit=self._engine.memory_limit)
-        return changed.to(self.values.device)
+        from pgm.intervention import intervened
+
+        return intervened(self, states)
 
     def to_factor_graph(self) -> FactorGraph:
         """The same law as a factor graph: one factor per table, evidence as state codes."""
@@ -328,7 +345,7 @@ class BayesianNetwork(Model):
             for name in names
         ]
         cards = dict(zip(names, self.vocabulary.cards, strict=True))
-        return FactorGraph(cards, factors, memory_limit=self._engine.memory_limit)
+        return FactorGraph(cards, factors, memory_limit=self.memory_limit)
 
     def to_pyro(self) -> Any:
         """A Pyro model, ``model(evidence=None)``, with one enumerable site per variable."""
@@ -361,12 +378,9 @@ class BayesianNetwork(Model):
         if Path(path).suffix == ".safetensors":
             super().save(path)
             return
-        from pgm.formats import NetworkTables, write_network
+        from pgm.network_files import save_network
 
-        names = self.variables
-        states = {name: tuple(map(str, labels)) for name, labels in self.states.items()}
-        tables = {n: self.table(n).detach().cpu().double().numpy() for n in names}
-        write_network(NetworkTables("unknown", states, dict(self._digraph.parents), tables), path)
+        save_network(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BayesianNetwork:
@@ -378,16 +392,9 @@ class BayesianNetwork(Model):
         """
         if Path(path).suffix == ".safetensors":
             return super().load(path)
-        from pgm.formats import read_network
+        from pgm.network_files import load_network
 
-        found = read_network(path)
-        numbered = ".uai" in Path(path).suffixes
-        states = {n: len(s) if numbered else s for n, s in found.states.items()}
-        edges = [(parent, name) for name, above in found.parents.items() for parent in above]
-        try:
-            return cls(edges, states, found.tables)
-        except ValueError as error:
-            raise ValueError(f"{Path(path).name}: {error}") from None
+        return load_network(path)
 
     # Numbers ---------------------------------------------------------------------------------
 
@@ -401,6 +408,27 @@ class BayesianNetwork(Model):
             self._snapshot = Snapshot([self.values])
         return Queries(self._engine, self.vocabulary, self.values.device)
 
+    def _view(self, flat: Tensor, number: int) -> Tensor:
+        """The part of a flat vector that belongs to one variable, in its table's shape."""
+        structure = self._engine.structure
+        start, stop = structure.offsets[number : number + 2]
+        return flat[start:stop].view(structure.shapes[number])
+
+    @cached_property
+    def row_cliques(self) -> RowCliques:
+        """Junction tree over all variables, for rows with missing cells."""
+        return RowCliques(self._engine.structure, self.memory_limit)
+
+    @cached_property
+    def _families(self) -> GluedFamilies:
+        return GluedFamilies(self._engine.structure)
+
+    def _complete_log_prob(self, rows: DiscreteData, logs: Tensor) -> Tensor:
+        """Log-probability of rows without gaps."""
+        if logs.requires_grad:
+            return complete_log_prob(self._engine.structure, logs, rows.codes())
+        return torch.from_numpy(self._families.log_prob(rows, logs.cpu().numpy())).to(logs.device)
+
     def _log_evidence_with_gradient(self, given: Evidence) -> Tensor:
         """Log evidence with gradients to ``values``."""
         engine, logs = self._queries().engine, safe_log(self.values.double())
@@ -408,23 +436,6 @@ class BayesianNetwork(Model):
             return log_evidence(engine, logs, given)
         return log_evidence_recorded(engine, cut_tables(engine.structure, logs), given)
 
-    def _codes(self, x: Any) -> np.ndarray:
-        """Rows of data as (n, V) codes, -1 = missing."""
-        names = self.variables
-        if is_pandas(x):
-            missing = [name for name in names if name not in x.columns]
-            if missing:
-                raise ValueError(f"x has no column for {missing[0]!r} ({len(missing)} missing)")
-            columns = [x[name].to_numpy() for name in names]
-            array_shape = (len(x), 0)
-        else:
-            array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-            if array.ndim != 2 or array.shape[1] != len(names):
-                raise ValueError(f"x must have shape (n, {len(names)}), found {array.shape}")
-            columns = list(array.T)
-            array_shape = array.shape
-        coded = [self.vocabulary.codes(v, column, "x") for v, column in enumerate(columns)]
-        lengths = {len(column) for column in coded}
-        if len(lengths) > 1:
-            raise ValueError(f"x has columns of different lengths: {sorted(lengths)}")
-        return np.stack(coded, axis=1) if coded else np.zeros(array_shape, dtype=np.int64)
+    def _read(self, x: Any) -> DiscreteData:
+        """Rows of data under this vocabulary."""
+        return DiscreteData(x, self.vocabulary, argument="x")

@@ -81,6 +81,13 @@ class Digraph:
         cycle = path[path.index(path[-1]) :][::-1]
         raise ValueError("edges contain a directed cycle: " + " -> ".join(cycle))
 
+    def check(self, name: object, argument: str = "name") -> None:
+        """Raise a ValueError that lists the variables if ``name`` is none of them."""
+        if not isinstance(name, str) or name not in self.parents:
+            shown = ", ".join(map(repr, self.names[:8]))
+            more = f", ... ({len(self.names)} in all)" if len(self.names) > 8 else ""
+            raise ValueError(f"{argument}: unknown variable {name!r}; the model has {shown}{more}")
+
     @property
     def edges(self) -> list[tuple[str, str]]:
         """All (parent, child) pairs, children in order, each with its parents in order."""

@@ -1,0 +1,1 @@
+"""Parameters of discrete Bayesian networks from data: counts, priors, EM and gradients."""

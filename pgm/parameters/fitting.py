@@ -1,0 +1,233 @@
+"""Tables of a Bayesian network from data: counts where all is seen, EM or gradients elsewhere.
+
+.. math:: \\hat\\theta = \\arg\\max_\\theta
+          \\sum_i w_i \\log p(x^{(i)}_{\\text{seen}} \\mid \\theta)
+          + \\sum_{v, j, k} a_{vjk} \\log \\theta_{vjk}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from inference.exact.incomplete_rows import IncompleteRows, RowCliques
+from inference.exact.structure import Structure
+from inference.learning.em import expectation_maximization
+from inference.progress import progress_bar
+from inference.random import GeneratorLike, numpy_generator
+from pgm.discrete_data import DiscreteData
+from pgm.parameters.estimates import TableRows
+from pgm.parameters.family_counts import GluedFamilies
+
+__all__ = ["FitMethod", "Fitted", "Start", "TableFitter"]
+
+FitMethod: TypeAlias = Literal["auto", "counts", "em", "gradient"]
+Start: TypeAlias = Literal["available", "random", "current"]
+
+#: Added to every cell of the available-case counts that EM starts from: nothing is impossible.
+SMOOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Flat tables and how they were found."""
+
+    values: np.ndarray
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TableFitter:
+    """Learning the tables of one structure.
+
+    Arguments:
+        structure: one table per variable, the child last.
+        cliques: its junction tree, for rows with missing cells.
+        families: its families, for complete rows.
+        data: the rows.
+        added: pseudo-counts that the estimate adds to every cell.
+    """
+
+    structure: Structure
+    cliques: RowCliques
+    families: GluedFamilies
+    data: DiscreteData
+    added: np.ndarray
+
+    def fit(
+        self,
+        method: FitMethod,
+        init: Start,
+        n_init: int,
+        max_iterations: int,
+        tolerance: float,
+        current: np.ndarray,
+        generator: GeneratorLike,
+        progress: bool | None,
+    ) -> Fitted:
+        """Learn by the method asked for; the arguments are those of ``BayesianNetwork.fit``."""
+        if method not in ("auto", "counts", "em", "gradient"):
+            raise ValueError(
+                f"method must be 'auto', 'counts', 'em' or 'gradient', found {method!r}"
+            )
+        if isinstance(n_init, bool) or not isinstance(n_init, int) or n_init < 1:
+            raise ValueError(f"n_init must be a whole number >= 1, found {n_init!r}")
+        if method == "counts" or (method == "auto" and self.data.complete):
+            self.data.require_complete("data", "method='counts' needs all; use 'em'")
+            return self.by_counts()
+        if method == "gradient" and n_init > 1:
+            raise ValueError("n_init > 1 is for method='em'; call fit again with init='random'")
+        starts = self.starts(init, n_init, current, numpy_generator(generator))
+        if method == "gradient":
+            return self.by_gradient(starts[0], max_iterations, tolerance, progress)
+        return self.by_em(starts, max_iterations, tolerance, progress)
+
+    def by_counts(self) -> Fitted:
+        """Closed form for complete data."""
+        counts = self.families.counts(self.data)
+        values, unseen = TableRows(self.structure).estimate(counts + self.added)
+        seen = counts > 0
+        likelihood = float(counts[seen] @ np.log(values[seen])) if seen.any() else 0.0
+        return Fitted(values, [{"log_likelihood": likelihood, "unseen_rows": unseen}])
+
+    def by_em(
+        self,
+        starts: list[np.ndarray],
+        max_iterations: int,
+        tolerance: float,
+        progress: bool | None,
+    ) -> Fitted:
+        """Exact expectation-maximisation; every start is a vector of tables."""
+        table_rows, unseen = TableRows(self.structure), 0
+        objective = self._objective()
+
+        def step(values: np.ndarray) -> tuple[np.ndarray, float]:
+            nonlocal unseen
+            counts, value = objective(values)
+            fresh, unseen = table_rows.estimate(counts)
+            return fresh, value
+
+        found = expectation_maximization(
+            step,
+            starts,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+            progress=progress,
+        )
+        if found.history:
+            found.history[-1]["unseen_rows"] = unseen
+        return Fitted(found.parameters, found.history)
+
+    def by_gradient(
+        self, start: np.ndarray, max_iterations: int, tolerance: float, progress: bool | None
+    ) -> Fitted:
+        """L-BFGS on the logits of all rows; the gradient comes from the expected counts.
+
+        .. math:: \\partial \\ell / \\partial \\eta_{jk} = N_{jk} - N_j \\theta_{jk}
+
+        Reference:
+            Binder, Koller, Russell & Kanazawa 1997, "Adaptive probabilistic networks with hidden
+            variables", theorem 1.
+        """
+        from scipy.optimize import minimize
+
+        table_rows, objective = TableRows(self.structure), self._objective()
+        scale = max(self.data.total, 1.0)
+        history: list[dict[str, Any]] = []
+
+        def tables(logits: np.ndarray) -> np.ndarray:
+            # A large common shift of a row's logits must not overflow.
+            peaks = np.maximum.reduceat(logits, np.cumsum(table_rows.lengths) - table_rows.lengths)
+            weights = np.exp(logits - table_rows.spread(peaks))
+            return weights / table_rows.spread(table_rows.sums(weights))
+
+        def loss(logits: np.ndarray) -> tuple[float, np.ndarray]:
+            values = tables(logits)
+            counts, value = objective(values)
+            slope = counts - table_rows.spread(table_rows.sums(counts)) * values
+            return -value / scale, -slope / scale
+
+        with progress_bar(max_iterations, "L-BFGS", progress) as bar:
+
+            def report(intermediate_result: Any) -> None:
+                value = -float(intermediate_result.fun) * scale
+                history.append({"iteration": len(history) + 1, "objective": value})
+                bar.update(1)
+                bar.set_postfix_str(f"objective {value:.6g}")
+
+            with np.errstate(divide="ignore"):
+                logits = np.log(start)
+            if not np.isfinite(logits).all():
+                raise ValueError(
+                    "method='gradient' needs starting tables without zeros; "
+                    "use init='available' or 'random'"
+                )
+            result = minimize(
+                loss,
+                logits,
+                jac=True,
+                method="L-BFGS-B",
+                callback=report,
+                options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 0.0},
+            )
+        return Fitted(tables(result.x), history)
+
+    def starts(
+        self, init: Start, n_init: int, current: np.ndarray, generator: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Tables to start from: the one asked for, then mixtures of it with random ones.
+
+        Families with a variable that is never seen have no counts; equal rows would be a saddle
+        point of the likelihood, so those start at random.
+        """
+        table_rows = TableRows(self.structure)
+        if init == "current":
+            first = current
+        elif init == "random":
+            first = table_rows.random(generator)
+        elif init == "available":
+            counts, hidden = self._available_counts()
+            first = table_rows.estimate(counts + SMOOTHING)[0]
+            if hidden.any():
+                first = np.where(hidden, table_rows.random(generator), first)
+        else:
+            raise ValueError(f"init must be 'available', 'random' or 'current', found {init!r}")
+        others = [table_rows.random(generator) for _ in range(n_init - 1)]
+        if init == "random":
+            return [first, *others]
+        return [first, *[(first + other) / 2 for other in others]]
+
+    def _available_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Counts of every family over the rows that show all of it, and where there are none."""
+        full = np.zeros(self.structure.offsets[-1])
+        hidden = np.zeros(len(full), dtype=bool)
+        data, structure = self.data, self.structure
+        never = [not len(c) or int(c.max()) < 0 for c in data.columns]
+        for family, scope in enumerate(structure.scopes):
+            start, stop = structure.offsets[family : family + 2]
+            if any(never[v] for v in scope):
+                hidden[start:stop] = True
+                continue
+            gaps = [v for v in scope if data.gaps[v]]
+            rows = data
+            if gaps:
+                rows = data.take(np.all([data.columns[v] >= 0 for v in gaps], axis=0))
+            full[start:stop] = np.bincount(rows.keys(scope), rows.weights, stop - start)
+        return full, hidden
+
+    def _objective(self) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:
+        """Expected counts with pseudo-counts, and the penalised log-likelihood."""
+        rows = IncompleteRows(self.cliques, self.data.columns, self.data.weights)
+        added = self.added
+        penalised = added > 0
+
+        def evaluate(values: np.ndarray) -> tuple[np.ndarray, float]:
+            counts, value = rows.expected_counts(values)
+            with np.errstate(divide="ignore"):
+                value += float(added[penalised] @ np.log(values[penalised]))
+            return counts + added, value
+
+        return evaluate
