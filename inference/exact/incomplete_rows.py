@@ -230,10 +230,17 @@ class IncompleteRows:
 
     def _chunks(self, most: int) -> list[tuple[int, int]]:
         """Bounds of runs of rows with at most so many entries, if none is shared."""
-        most = max(1, min(most, self._cliques.limit // ENTRY_BYTES))
-        cards, tree = self._cliques.structure.cards, self._cliques.tree
         if not self._n:
             return []
+        most = max(1, min(most, self._cliques.limit // ENTRY_BYTES))
+        chunk = (np.cumsum(self._entries) // most).astype(np.int64)
+        edges = np.append(np.flatnonzero(np.diff(chunk, prepend=-1)), self._n)
+        return list(pairwise(edges.tolist()))
+
+    @cached_property
+    def _entries(self) -> np.ndarray:
+        """Per row the assignments of the missing variables, summed over the cliques."""
+        cards, tree = self._cliques.structure.cards, self._cliques.tree
         factors = [
             np.where(c < 0, float(card), 1.0) for c, card in zip(self._columns, cards, strict=True)
         ]
@@ -243,10 +250,7 @@ class IncompleteRows:
             for v in clique[1:]:
                 product = product * factors[v]
             per_row += product
-        chunk = (np.cumsum(per_row) // most).astype(np.int64)
-        edges = np.flatnonzero(np.diff(chunk, prepend=-1))
-        edges = np.append(edges, self._n).tolist()
-        return list(pairwise(edges))
+        return per_row
 
 
 def _one_hot(codes: np.ndarray, card: int) -> np.ndarray:
