@@ -12,7 +12,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,8 +22,7 @@ from inference.exact.exact_model import ExactModel
 from inference.exact.factor import Factor
 from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
-from inference.exact.incomplete_rows import IncompleteRows, RowCliques
-from inference.exact.likelihood import complete_log_prob
+from inference.exact.incomplete_rows import RowCliques
 from inference.exact.queries import Queries
 from inference.exact.structure import Structure
 from inference.logspace import safe_log
@@ -32,15 +30,19 @@ from inference.random import GeneratorLike
 from pgm.directed import Digraph
 from pgm.directed_model import DirectedModel
 from pgm.discrete_data import DiscreteData
-from pgm.imputation import imputed
-from pgm.parameters.estimates import Estimate, added_counts
+from pgm.imputation import imputed, predicted
+from pgm.parameters.estimates import Estimate, added_counts, concentrations
 from pgm.parameters.family_counts import GluedFamilies
 from pgm.parameters.fitting import FitMethod, Start, TableFitter
 from pgm.parameters.priors import Prior, pseudo_counts
+from pgm.row_likelihood import row_log_prob
 from pgm.tables import flatten_tables, normalized_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from pgm.structure.learn import Method
+    from pgm.structure.scores import ScoreName
 
 __all__ = ["BayesianNetwork"]
 
@@ -145,10 +147,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         Shapes:
             result: (), or (B,) for a batch.
         """
-        given = self.vocabulary.evidence(evidence)
-        if torch.is_grad_enabled() and self.values.requires_grad:
-            return self._log_evidence_with_gradient(given)
-        return self._queries().log_evidence(given)
+        return self.log_evidence_of(self.vocabulary.evidence(evidence))
 
     def log_prob(self, x: Any) -> Tensor:
         """Log-probability of every row; missing entries are summed out exactly.
@@ -160,23 +159,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         Shapes:
             result: (n,).
         """
-        rows, logs = self._read(x), safe_log(self.values.double())
-        complete = np.ones(rows.n_rows, dtype=bool)
-        for column, gaps in zip(rows.columns, rows.gaps, strict=True):
-            if gaps:
-                complete &= column >= 0
-        if complete.all():
-            return self._complete_log_prob(rows, logs)
-        result = logs.new_empty(rows.n_rows)
-        result[torch.from_numpy(complete)] = self._complete_log_prob(rows.take(complete), logs)
-        rest = rows.take(~complete)
-        gaps = Evidence(dict(enumerate(rest.columns)), {}, rest.n_rows)
-        if logs.requires_grad:
-            partial = self._log_evidence_with_gradient(gaps)
-        else:
-            partial = self._queries().log_evidence(gaps)
-        result[torch.from_numpy(~complete)] = partial
-        return result
+        return row_log_prob(self, self._engine.structure, self._read(x))
 
     # Learning --------------------------------------------------------------------------------
 
@@ -241,7 +224,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         rows.require_rows("data")
         structure, names = self._engine.structure, self.variables
         added = added_counts(pseudo_counts(prior, structure, names), estimate)
-        fitter = TableFitter(structure, self.row_cliques, self._families, rows, added)
+        fitter = TableFitter(structure, self.row_cliques, self.families, rows, added)
         current = self.values.detach().cpu().double().numpy()
         found = fitter.fit(
             method, init, n_init, max_iterations, tolerance, current, generator, progress
@@ -250,6 +233,53 @@ class BayesianNetwork(DirectedModel, ExactModel):
             self.values.copy_(torch.from_numpy(found.values))
         self.history = found.history
         return self
+
+    @classmethod
+    def learn(
+        cls,
+        data: Any,
+        method: Method = "hill-climb",
+        score: ScoreName = "bic",
+        states: Mapping[str, int | Sequence[str]] | None = None,
+        *,
+        prior: Prior = 0.0,
+        sample_weight: Any = None,
+        required: Iterable[tuple[str, str]] = (),
+        forbidden: Iterable[tuple[str, str]] = (),
+        max_parents: int | None = None,
+        target: str | None = None,
+        generator: GeneratorLike = None,
+        progress: bool | None = None,
+    ) -> BayesianNetwork:
+        """Learn a structure from complete rows and fit its tables by counts.
+
+        The arguments are those of :func:`pgm.structure.learn_structure` and :meth:`fit`.
+
+        Example:
+            >>> from pgm.classic import asia
+            >>> rows = asia().sample(20_000, generator=0)
+            >>> names = dict.fromkeys(asia().variables, 2)
+            >>> ("bronc", "dysp") in BayesianNetwork.learn(rows, "order", "bdeu", names).edges
+            True
+        """
+        from pgm.structure.learn import learn_structure
+
+        found = learn_structure(
+            data,
+            method,
+            score,
+            states,
+            sample_weight=sample_weight,
+            required=required,
+            forbidden=forbidden,
+            max_parents=max_parents,
+            target=target,
+            generator=generator,
+            progress=progress,
+        )
+        network = cls(found.edges, found.data.vocabulary.states).fit(found.data, prior)
+        network.history = [*found.history, *network.history]
+        return network
 
     def parameter_posterior(
         self, data: Any, prior: Prior = 1.0, sample_weight: Any = None
@@ -270,12 +300,9 @@ class BayesianNetwork(DirectedModel, ExactModel):
         rows = DiscreteData(data, self.vocabulary, sample_weight)
         rows.require_complete("data", "the posterior has no closed form then; use fit")
         pseudo = pseudo_counts(prior, self._engine.structure, self.variables)
-        total = self._families.counts(rows) + pseudo
-        if len(total) and not total.min() > 0:
-            raise ValueError("prior must give every cell that is never seen a positive count")
-        concentrations = torch.from_numpy(total).to(self.device)
+        found = concentrations(self.families.counts(rows) + pseudo).to(self.device)
         return {
-            name: torch.distributions.Dirichlet(self._view(concentrations, v))
+            name: torch.distributions.Dirichlet(self._view(found, v))
             for v, name in enumerate(self.variables)
         }
 
@@ -315,12 +342,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         Shapes:
             values: (n, card); one-hot for observed cells; NaN in impossible rows.
         """
-        rows, numbers = self._read(x), self.vocabulary.numbers(variables)
-        values = self.values.detach().cpu().double().numpy()
-        tables = IncompleteRows(self.row_cliques, rows.columns).marginals(values, numbers)
-        names = [self.variables[v] for v in numbers]
-        found = [torch.from_numpy(table).to(self.device) for table in tables]
-        return dict(zip(names, found, strict=True))
+        return predicted(self, x, variables)
 
     # Other models ----------------------------------------------------------------------------
 
@@ -363,12 +385,11 @@ class BayesianNetwork(DirectedModel, ExactModel):
 
     def config(self) -> dict[str, Any]:
         """Edges and states: what the constructor takes besides the tables."""
-        labels = self.vocabulary.labels.items()
-        states = {
-            name: card if known is None else list(known)
-            for (name, known), card in zip(labels, self.vocabulary.cards, strict=True)
+        states = self.vocabulary.states.items()
+        return {
+            "edges": self.edges,
+            "states": {n: s if isinstance(s, int) else list(s) for n, s in states},
         }
-        return {"edges": self.edges, "states": states}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to .bif, .xmlbif, .net, .uai (each also .gz) or .safetensors, by the suffix.
@@ -420,17 +441,14 @@ class BayesianNetwork(DirectedModel, ExactModel):
         return RowCliques(self._engine.structure, self.memory_limit)
 
     @cached_property
-    def _families(self) -> GluedFamilies:
+    def families(self) -> GluedFamilies:
+        """The families in groups, for counts of complete rows."""
         return GluedFamilies(self._engine.structure)
 
-    def _complete_log_prob(self, rows: DiscreteData, logs: Tensor) -> Tensor:
-        """Log-probability of rows without gaps."""
-        if logs.requires_grad:
-            return complete_log_prob(self._engine.structure, logs, rows.codes())
-        return torch.from_numpy(self._families.log_prob(rows, logs.cpu().numpy())).to(logs.device)
-
-    def _log_evidence_with_gradient(self, given: Evidence) -> Tensor:
-        """Log evidence with gradients to ``values``."""
+    def log_evidence_of(self, given: Evidence) -> Tensor:
+        """Log evidence of what was read already, with gradients to ``values`` if asked for."""
+        if not (torch.is_grad_enabled() and self.values.requires_grad):
+            return self._queries().log_evidence(given)
         engine, logs = self._queries().engine, safe_log(self.values.double())
         if given.rows is None:
             return log_evidence(engine, logs, given)

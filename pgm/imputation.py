@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,7 +18,7 @@ from pgm.discrete_data import DiscreteData
 if TYPE_CHECKING:
     from pgm.bayesian_network import BayesianNetwork
 
-__all__ = ["imputed"]
+__all__ = ["imputed", "predicted"]
 
 
 def imputed(
@@ -51,6 +52,19 @@ def imputed(
             states = [label(v, code) for code in range(rows.cards[v])]
             filled[name] = _column(x[name], [states[code] for code in codes[:, v]])
     return filled
+
+
+def predicted(
+    network: BayesianNetwork, x: Any, variables: Sequence[str] | None
+) -> dict[str, torch.Tensor]:
+    """Distributions of all cells given those seen; ``BayesianNetwork.posterior_predictive``."""
+    rows = DiscreteData(x, network.vocabulary, argument="x")
+    numbers = network.vocabulary.numbers(variables)
+    values = network.values.detach().cpu().double().numpy()
+    tables = IncompleteRows(network.row_cliques, rows.columns).marginals(values, numbers)
+    names = [network.variables[v] for v in numbers]
+    found = [torch.from_numpy(table).to(network.device) for table in tables]
+    return dict(zip(names, found, strict=True))
 
 
 def _column(old: Any, states: list[Any]) -> Any:

@@ -78,6 +78,14 @@ class Variables:
             if labels is not None
         }
 
+    @property
+    def states(self) -> dict[str, int | tuple[str, ...]]:
+        """Labels of every variable, or its number of states: what the constructor takes."""
+        return {
+            name: card if known is None else known
+            for (name, known), card in zip(self.labels.items(), self.cards, strict=True)
+        }
+
     def number(self, name: object, argument: str = "variables") -> int:
         """Return the number of a variable, or raise a ValueError that names it."""
         found = self.index.get(name) if isinstance(name, str) else None

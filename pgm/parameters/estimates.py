@@ -10,10 +10,11 @@ from math import prod
 from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from inference.exact.structure import Structure
 
-__all__ = ["Estimate", "TableRows", "added_counts"]
+__all__ = ["Estimate", "TableRows", "added_counts", "concentrations"]
 
 Estimate: TypeAlias = Literal["mean", "map"]
 
@@ -58,6 +59,17 @@ class TableRows:
         """Rows drawn uniformly from all distributions."""
         draws = generator.standard_exponential(int(self.lengths.sum()))
         return draws / self.spread(self.sums(draws))
+
+
+def concentrations(total: np.ndarray) -> torch.Tensor:
+    """Counts and pseudo-counts as parameters of Dirichlet distributions.
+
+    Raises:
+        ValueError: a cell has neither.
+    """
+    if len(total) and not total.min() > 0:
+        raise ValueError("prior must give every cell that is never seen a positive count")
+    return torch.from_numpy(total)
 
 
 def added_counts(pseudo: np.ndarray, estimate: Estimate) -> np.ndarray:
