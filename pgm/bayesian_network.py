@@ -64,8 +64,8 @@ class BayesianNetwork(DirectedModel, ExactModel):
 
     ``vocabulary`` holds the names and state labels and reads evidence in all its spellings.
 
-    Evidence, in every method, maps names to a state (label or code), to a 1-D batch of states
-    (-1 or None = unobserved), or to a float likelihood (card,) or (B, card).
+    Evidence maps names to a state (label or code), to a 1-D batch of states (-1 or None =
+    unobserved), or to a float likelihood (card,) or (B, card).
 
     Raises:
         TypeError, ValueError: for cycles, unknown names, misshapen tables, rows that are no
@@ -150,16 +150,17 @@ class BayesianNetwork(DirectedModel, ExactModel):
         return self.log_evidence_of(self.vocabulary.evidence(evidence))
 
     def log_prob(self, x: Any) -> Tensor:
-        """Log-probability of every row; missing entries are summed out exactly.
+        """Log-probability of every row, nats; missing entries are summed out exactly.
 
         Arguments:
-            x: (n, V) state codes in the order of ``variables`` (-1 or NaN = missing), or a
-                DataFrame with a column per variable (labels or codes, None or NaN = missing).
+            x: rows as in :meth:`fit`.
 
         Shapes:
             result: (n,).
         """
-        return row_log_prob(self, self._engine.structure, self._read(x))
+        return row_log_prob(
+            self, self._engine.structure, DiscreteData(x, self.vocabulary, argument="x")
+        )
 
     # Learning --------------------------------------------------------------------------------
 
@@ -182,29 +183,27 @@ class BayesianNetwork(DirectedModel, ExactModel):
 
         .. math:: \\theta_{jk} = \\frac{N_{jk} + \\alpha_{jk}}{\\sum_l (N_{jl} + \\alpha_{jl})}
 
-        N counts rows, or expects them: p(x | seen cells) under the tables before. A row of a
-        table whose counts and pseudo-counts are all zero (parents never seen so) is uniform;
-        ``history[-1]["unseen_rows"]`` says how many are.
+        N counts rows, or expects them. A row of a table without counts and pseudo-counts (parents
+        never seen so) is uniform; ``history[-1]["unseen_rows"]`` says how many are.
 
         Arguments:
-            data: (n, V) codes in the order of ``variables`` (-1 or NaN = missing), a DataFrame or
-                mapping with a column per variable (labels or codes), or ``DiscreteData``. A
-                column without any observed cell is a hidden variable.
+            data: (n, V) codes (-1 or NaN = missing), a DataFrame or mapping of columns (labels or
+                codes) or ``DiscreteData``. A column never observed is a hidden variable.
             prior: pseudo-counts alpha of a Dirichlet prior: a number for every cell, arrays by
                 name, or ``BDeu(...)``. 0 is maximum likelihood.
             sample_weight: (n,) weights of the rows.
-            estimate: "mean" of the posterior, or its mode "map" (alpha - 1 instead of alpha).
+            estimate: "mean" of the posterior, or its mode "map": alpha - 1 instead of alpha.
             method: "counts", "em" or "gradient" (L-BFGS); "auto" counts if nothing is missing.
             init: where EM starts: "available" counts, "random" or "current" tables. Families of
                 hidden variables start at random, else they could not leave the saddle.
             n_init: starts of EM; the best end is kept.
             max_iterations: steps per start.
-            tolerance: relative change of the objective that stops EM or L-BFGS.
+            tolerance: relative change that stops them.
             generator: draws the random starts.
             progress: bar of EM; None shows it on a terminal.
 
         Returns:
-            The network itself; ``history`` holds the objective of every iteration, nats.
+            The network; ``history`` holds the objective of every iteration, nats.
 
         Raises:
             TypeError, ValueError: unknown states, wrong shapes, negative weights or pseudo-counts,
@@ -349,8 +348,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
     def intervene(self, states: Mapping[str, Any]) -> BayesianNetwork:
         """Return the network after setting variables by force: p(x | do(states)).
 
-        The variables lose their parents and take the given state (label or code) with
-        probability one, or follow the given distribution over their states.
+        The variables lose their parents and take the given state, or follow the distribution.
 
         Reference:
             Pearl 2009, definition 3.2.1.
@@ -453,7 +451,3 @@ class BayesianNetwork(DirectedModel, ExactModel):
         if given.rows is None:
             return log_evidence(engine, logs, given)
         return log_evidence_recorded(engine, cut_tables(engine.structure, logs), given)
-
-    def _read(self, x: Any) -> DiscreteData:
-        """Rows of data under this vocabulary."""
-        return DiscreteData(x, self.vocabulary, argument="x")

@@ -10,6 +10,7 @@ a line) that are adjacent to X; T are neighbours of Y that become parents of Y w
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -313,7 +314,7 @@ def _best_valid(
     operators: dict[tuple[int, int], list[Operator]],
 ) -> Operator | None:
     """The operator of largest gain that is valid; paths are looked at for the best ones only."""
-    gains, tried = best.copy(), dict.fromkeys(operators, 0)
+    gains, tried = best.copy(), Counter[tuple[int, int]]()
     while True:
         x, y = divmod(int(gains.argmax()), len(gains))
         if gains[x, y] == -math.inf:

@@ -142,7 +142,7 @@ def learn_structure(
     rows = DiscreteData(data, states, sample_weight)
     limits = Constraints.read(rows.vocabulary, required, forbidden, max_parents)
     scores = SetScore(rows, score, equivalent_sample_size)
-    if method == "chow-liu" or method == "tan":
+    if isinstance(method, str) and method in ("chow-liu", "tan"):
         parents = _tree(rows, method, target, limits)
     elif target is not None:
         raise ValueError(f"target is for method='tan', found method={method!r}")
