@@ -62,10 +62,8 @@ class BayesianNetwork(DirectedModel, ExactModel):
     gradients until ``requires_grad_()`` is called; then ``log_prob`` and ``log_evidence`` carry
     them (zero entries are structural and get none).
 
-    ``vocabulary`` holds the names and state labels and reads evidence in all its spellings.
-
-    Evidence maps names to a state (label or code), to a 1-D batch of states (-1 or None =
-    unobserved), or to a float likelihood (card,) or (B, card).
+    Evidence, read by ``vocabulary``, maps names to a state (label or code), to a 1-D batch of
+    states (-1 or None = unobserved), or to a float likelihood (card,) or (B, card).
 
     Raises:
         TypeError, ValueError: for cycles, unknown names, misshapen tables, rows that are no
@@ -221,8 +219,8 @@ class BayesianNetwork(DirectedModel, ExactModel):
         """
         rows = DiscreteData(data, self.vocabulary, sample_weight)
         rows.require_rows("data")
-        structure, names = self._engine.structure, self.variables
-        added = added_counts(pseudo_counts(prior, structure, names), estimate)
+        structure = self._engine.structure
+        added = added_counts(pseudo_counts(prior, structure, self.variables), estimate)
         fitter = TableFitter(structure, self.row_cliques, self.families, rows, added)
         current = self.values.detach().cpu().double().numpy()
         found = fitter.fit(
@@ -250,9 +248,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         generator: GeneratorLike = None,
         progress: bool | None = None,
     ) -> BayesianNetwork:
-        """Learn a structure from complete rows and fit its tables by counts.
-
-        The arguments are those of :func:`pgm.structure.learn_structure` and :meth:`fit`.
+        """Learn a structure, see :func:`pgm.structure.learn_structure`, and fit its tables.
 
         Example:
             >>> from pgm.classic import asia

@@ -142,11 +142,12 @@ def learn_structure(
     rows = DiscreteData(data, states, sample_weight)
     limits = Constraints.read(rows.vocabulary, required, forbidden, max_parents)
     scores = SetScore(rows, score, equivalent_sample_size)
-    if isinstance(method, str) and method in ("chow-liu", "tan"):
-        parents = _tree(rows, method, target, limits)
+    name = method if isinstance(method, str) else "search"
+    if name in ("chow-liu", "tan"):
+        parents = _tree(rows, name, target, limits)
     elif target is not None:
         raise ValueError(f"target is for method='tan', found method={method!r}")
-    elif method == "pc":
+    elif name == "pc":
         test = ConditionalIndependence(rows, alpha=significance)
         parents = pc(test, limits).dag
     else:
@@ -156,9 +157,9 @@ def learn_structure(
     return LearnedStructure(rows, tuple(parents), value, [{"score": value}])
 
 
-def _search(method: Method, generator: GeneratorLike, progress: bool | None) -> Search:
+def _search(method: str | Search, generator: GeneratorLike, progress: bool | None) -> Search:
     """The search of a name, or the function given."""
-    if callable(method):
+    if not isinstance(method, str):
         return method
     searches: dict[str, Search] = {
         "hill-climb": hill_climb,
