@@ -65,17 +65,10 @@ class Digraph:
 
     def _check_acyclic(self) -> None:
         """Peel off variables without remaining parents; what stays holds a cycle."""
-        waiting = {name: len(above) for name, above in self.parents.items()}
-        ready = [name for name, count in waiting.items() if not count]
-        for name in ready:
-            for child in self.children[name]:
-                waiting[child] -= 1
-                if not waiting[child]:
-                    ready.append(child)
-        if len(ready) == len(self.names):
+        left = set(self.names) - set(self.topological())
+        if not left:
             return
-        left = {name for name, count in waiting.items() if count}
-        path = [next(iter(left))]
+        path = [next(name for name in self.names if name in left)]
         while path.count(path[-1]) < 2:
             path.append(next(parent for parent in self.parents[path[-1]] if parent in left))
         cycle = path[path.index(path[-1]) :][::-1]
@@ -92,6 +85,17 @@ class Digraph:
     def edges(self) -> list[tuple[str, str]]:
         """All (parent, child) pairs, children in order, each with its parents in order."""
         return [(parent, name) for name, above in self.parents.items() for parent in above]
+
+    def topological(self) -> list[str]:
+        """The variables, parents before children."""
+        waiting = {name: len(above) for name, above in self.parents.items()}
+        ready = [name for name, count in waiting.items() if not count]
+        for name in ready:
+            for child in self.children[name]:
+                waiting[child] -= 1
+                if not waiting[child]:
+                    ready.append(child)
+        return ready
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """The given variables and everything above them."""

@@ -27,6 +27,9 @@ from pgm.structure.trees import chow_liu, tan
 
 __all__ = ["LearnedStructure", "Method", "Search", "learn_structure"]
 
+#: Most variables that a test of "pc" conditions on.
+MAX_CONDITION = 3
+
 #: A search of one's own: from a score and constraints to a structure.
 Search: TypeAlias = Callable[[SetScore, Constraints], SearchResult]
 Method: TypeAlias = (
@@ -106,7 +109,7 @@ def learn_structure(
     "exact"       dynamic programming over subsets, up to about 20 variables
     "chow-liu"    the best tree
     "tan"         the best tree of features under ``target``, the class
-    "pc"          conditional independence tests
+    "pc"          independence tests given up to three variables
     ============  ==========================================================================
 
     Arguments:
@@ -148,8 +151,9 @@ def learn_structure(
     elif target is not None:
         raise ValueError(f"target is for method='tan', found method={method!r}")
     elif name == "pc":
-        test = ConditionalIndependence(rows, alpha=significance)
-        parents = pc(test, limits).dag
+        # Tests with few rows per stratum have little power, and hubs have too many sets.
+        test = ConditionalIndependence(rows, alpha=significance, freedom="adjusted")
+        parents = pc(test, limits, max_condition=MAX_CONDITION).dag
     else:
         found = _search(method, generator, progress)(scores, limits)
         return LearnedStructure(rows, tuple(found.parents), found.score, found.history)

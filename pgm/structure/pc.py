@@ -157,16 +157,13 @@ def _skeleton(
 
 
 def _subsets(adjacent: Sequence[int], x: int, y: int, size: int) -> Iterator[int]:
-    """Sets of so many neighbours of x or of so many of y, each set once."""
-    first, second = adjacent[x] & ~(1 << y), adjacent[y] & ~(1 << x)
+    """Sets of so many neighbours of x, then of y; what both have comes twice."""
     if not size:
         yield 0
         return
-    for pool, seen in ((first, 0), (second, first)):
-        if (pool & ~seen).bit_count() and pool.bit_count() >= size:
-            for chosen in map(sum, combinations([1 << v for v in bits(pool)], size)):
-                if not seen or chosen & ~seen:
-                    yield chosen
+    for pool in (adjacent[x] & ~(1 << y), adjacent[y] & ~(1 << x)):
+        if pool.bit_count() >= size:
+            yield from map(sum, combinations([1 << v for v in bits(pool)], size))
 
 
 def _colliders(
@@ -238,7 +235,7 @@ def _weakest(test: IndependenceTest, v: int, parents: int, required: int) -> int
 def _nearest_dag(graph: PDAG, constraints: Constraints) -> tuple[int, ...]:
     """A DAG near a graph without consistent extension, with the required edges.
 
-    An edge is lost only where the forbidden ones leave it no direction.
+    Edges are lost only to those forbidden: where the directions left would close a cycle.
     """
     adjacent, children = graph.adjacent, children_of(graph.parents)
     required = children_of(constraints.required)

@@ -75,7 +75,10 @@ class SetScore:
         self._rows = data.n_rows
         self._weights = data.weights
         self._alpha = equivalent_sample_size
-        self._columns = [column.astype(np.uint16) for column in data.columns]
+        self._columns = [
+            column.astype(np.uint16 if card <= 1 << 16 else np.int64)
+            for column, card in zip(data.columns, data.cards, strict=True)
+        ]
         rate = {"bic": 0.5 * math.log(data.total), "aic": 1.0}.get(kind, 0.0)
         self._rates = [rate * (card - 1) for card in self.cards]
         self._n_log_n = None if data.weights is not None else _n_log_n(data.n_rows)

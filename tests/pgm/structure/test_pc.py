@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pgm.structure.constraints import Constraints
 from pgm.structure.cpdag import (
     PDAG,
     children_of,
+    consistent_extension,
     essential_graph,
     is_acyclic,
     skeleton,
@@ -25,7 +27,7 @@ from pgm.structure.cpdag import (
 )
 from pgm.structure.distance import compare_partial_structures
 from pgm.structure.independence import ConditionalIndependence, DSeparation
-from pgm.structure.pc import pc
+from pgm.structure.pc import _nearest_dag, pc
 
 
 def oracle_of(parents) -> DSeparation:
@@ -185,6 +187,15 @@ def test_majority_of_the_separating_sets_decides():
     assert pc(alone).graph.parents == (0, 1 << x | 1 << y, 0, 1 << z)
 
 
+def test_the_set_that_separated_counts_when_it_is_no_neighbour_any_more():
+    """x and y are told apart by w, which is then told apart from both by z."""
+    x, z, y, w = range(4)
+    answers = [(x, y, 1 << w), (x, w, 1 << z), (y, w, 1 << z)]
+    found = pc(Table(4, answers))
+    assert found.separating_sets[x, y] == 1 << w
+    assert found.graph == PDAG((0, 1 << x | 1 << y, 0, 1 << z), (0, 0, 0, 0))
+
+
 def test_conflicting_v_structures_leave_the_later_out():
     """On a path a - b - c - d both b and c look like colliders; b -> c and c -> b exclude it."""
     a, b, c, d = range(4)
@@ -206,21 +217,26 @@ def test_four_cycle_has_no_extension_and_still_gives_a_dag():
     assert len(v_structures(found.dag)) == 1
 
 
+def limits(draw, n: int) -> Constraints:
+    """Required edges along one order, forbidden ones anywhere else, maybe few parents."""
+    order = draw(st.permutations(range(n)))
+    forward = [(str(u), str(v)) for u, v in itertools.combinations(order, 2)]
+    some = st.lists(st.sampled_from(forward), max_size=3, unique=True) if forward else st.just([])
+    required = draw(some)
+    pairs = itertools.permutations(map(str, range(n)), 2)
+    free = [pair for pair in pairs if pair not in required]
+    some = st.lists(st.sampled_from(free), max_size=12, unique=True) if free else st.just([])
+    forbidden = draw(some)
+    indegree = max([sum(c == str(v) for _, c in required) for v in range(n)])
+    limit = draw(st.one_of(st.none(), st.integers(indegree, n)))
+    vocabulary = Variables({str(v): 2 for v in range(n)})
+    return Constraints.read(vocabulary, required, forbidden, limit)
+
+
 @settings(max_examples=150)
 @given(st.integers(1, 7), st.integers(0, 2**32), st.sampled_from([0.1, 0.3]), st.data())
 def test_whatever_the_tests_say_the_dag_is_within_the_limits(n, seed, rate, data):
-    vocabulary = Variables({str(v): 2 for v in range(n)})
-    pairs = list(itertools.permutations(map(str, range(n)), 2))
-    order = data.draw(st.permutations(range(n)))
-    forward = [(str(u), str(v)) for u, v in itertools.combinations(order, 2)]
-    some = st.lists(st.sampled_from(forward), max_size=3, unique=True) if forward else st.just([])
-    required = data.draw(some)
-    free = [pair for pair in pairs if pair not in required]
-    some = st.lists(st.sampled_from(free), max_size=12, unique=True) if free else st.just([])
-    forbidden = data.draw(some)
-    indegree = max([sum(c == str(v) for _, c in required) for v in range(n)])
-    limit = data.draw(st.one_of(st.none(), st.integers(indegree, n)))
-    known = Constraints.read(vocabulary, required, forbidden, limit)
+    known = limits(data.draw, n)
     found = pc(Noisy(n, seed, rate), known)
     assert is_acyclic(found.dag)
     assert known.permits(found.dag)
@@ -231,6 +247,38 @@ def test_whatever_the_tests_say_the_dag_is_within_the_limits(n, seed, rate, data
         kept = zip(found.graph.parents, found.dag, strict=True)
         assert all(not above & ~own for above, own in kept)
         assert v_structures(found.dag) == v_structures_of(found.graph)
+
+
+@settings(max_examples=300)
+@given(st.integers(2, 6), st.data())
+def test_the_nearest_dag_of_any_graph_is_within_the_limits(n, data):
+    """Arrows in cycles, lines that force v-structures, edges without a possible direction."""
+    known = replace(limits(data.draw, n), max_parents=n)
+    parents, lines = list(known.required), [0] * n
+    for u, v in itertools.combinations(range(n), 2):
+        if not (parents[u] >> v | parents[v] >> u) & 1:
+            kind = data.draw(st.sampled_from(["none", "line", "arrow", "turned"]))
+            if kind == "line":
+                lines[u] |= 1 << v
+                lines[v] |= 1 << u
+            elif kind != "none":
+                child, parent = (v, u) if kind == "arrow" else (u, v)
+                parents[child] |= 1 << parent
+    graph = PDAG(tuple(parents), tuple(lines))
+    dag = _nearest_dag(graph, known)
+    assert is_acyclic(dag) and known.permits(dag)
+    assert all(not own & ~given for own, given in zip(skeleton(dag), graph.adjacent, strict=True))
+    free = Constraints.read(Variables({str(v): 2 for v in range(n)}))
+    dag = _nearest_dag(graph, free)
+    assert is_acyclic(dag) and skeleton(dag) == graph.adjacent
+
+
+@settings(max_examples=200)
+@given(dags())
+def test_the_nearest_dag_is_the_consistent_extension_where_there_is_one(dag):
+    free = Constraints.read(Variables({str(v): 2 for v in range(len(dag))}))
+    graph = essential_graph(dag)
+    assert _nearest_dag(graph, free) == consistent_extension(graph)
 
 
 def v_structures_of(graph: PDAG) -> set[tuple[int, int, int]]:

@@ -78,6 +78,15 @@ def test_information_of_all_pairs(monkeypatch, weights, states_per_variable):
         assert conditioned[u, v] == pytest.approx(expected, rel=1e-10, abs=1e-9)
 
 
+@pytest.mark.parametrize("states_per_variable", [6, 0])
+def test_classes_that_never_occur_say_nothing(monkeypatch, states_per_variable):
+    monkeypatch.setattr(trees, "MOST_STATES_PER_VARIABLE", states_per_variable)
+    rows = [[0, 0, 0], [0, 1, 1], [2, 0, 1], [2, 1, 0], [3, 1, 1]]
+    data = DiscreteData(rows, {"c": 5, "x": 2, "y": 2}, [1, 1, 1, 1, 0])
+    found = pairwise_information(data, given=0)
+    assert found[1, 2] == pytest.approx(4 * math.log(2))
+
+
 def test_counts_are_exact_beyond_single_precision():
     """20 million rows' worth of weight: whole numbers above 2**24 are kept."""
     data = DiscreteData([[0, 0], [1, 1], [0, 1]], {"a": 2, "b": 2}, [2**24 + 1, 2**24 + 1, 1])
@@ -124,6 +133,14 @@ def test_edges_that_do_not_pay_are_left_out():
     assert chow_liu(SetScore(data, "bic")) == (0, 0, 0b0001, 0b0010)
     assert len(edge_set(chow_liu(data))) == 3
     assert chow_liu(SetScore(data, "bic"), root=3) == (0, 0b1000, 0b0001, 0)
+
+
+def test_an_edge_that_gains_nothing_is_left_out_under_a_penalty():
+    """A variable of one state costs nothing and tells nothing."""
+    data = DiscreteData([[0, 0, 0], [1, 1, 0]] * 20, {"a": 2, "b": 2, "c": 1})
+    for kind in ("bic", "aic", "bdeu"):
+        assert chow_liu(SetScore(data, kind)) == (0, 0b001, 0)
+    assert chow_liu(data) == (0, 0b001, 0b001)
 
 
 def test_independent_columns_still_make_a_tree_without_a_penalty():
