@@ -1,4 +1,4 @@
-"""A tour of exact inference: beliefs, evidence, explanations, interventions, real networks.
+"""A tour: beliefs, evidence, explanations, interventions, learning, real networks.
 
 ``python examples/tour.py [--out FOLDER] [--shared FOLDER]``; figures go to ``figures``.
 """
@@ -12,10 +12,12 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from missing_data import blank, error
 from real_networks import survey
 
 from pgm import BayesianNetwork
 from pgm.classic import asia, medical_test
+from pgm.comparison_plot import plot_comparison
 from pgm.plot import plot_network, plot_posteriors
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -124,6 +126,39 @@ def machinery(network: BayesianNetwork) -> None:
         print(f"  {name:<10}{p:>10.4f}{drawn:>10.4f}{away:>14}")
 
 
+def fitting(network: BayesianNetwork) -> None:
+    heading("7. Fit with missing data")
+    rows = network.sample(5_000, generator=0)
+    noise = torch.rand(rows.shape, generator=torch.Generator().manual_seed(0))
+    holes = torch.where(noise < 0.3, -1, rows)
+    whole = holes[(holes >= 0).all(1)]
+    print(f"  5,000 patients, 30 % of the cells hidden: {len(whole)} rows are complete.")
+    fits = {
+        "all cells": blank(network).fit(rows, prior=0.5),
+        "complete rows": blank(network).fit(whole, prior=0.5),
+        "EM, all rows": blank(network).fit(holes, prior=0.5),
+    }
+    for words, fitted in fits.items():
+        print(f"  {words:<16}{error(network, fitted):.4f} nats from the truth")
+    steps = [step["objective"] for step in fits["EM, all rows"].history]
+    print(
+        f"  {len(steps)} steps of EM, from {steps[0]:,.1f} to {steps[-1]:,.1f} nats, never down."
+    )
+
+
+def structure(network: BayesianNetwork, out: Path) -> None:
+    heading("8. Learn the structure")
+    rows, states = network.sample(2_000, generator=0), network.config()["states"]
+    learned = BayesianNetwork.learn(rows, "order", states=states, generator=0)
+    print(f"  From 2,000 rows: {learned}")
+    print(
+        f"  BIC {learned.history[-2]['score']:,.1f}; no order of the variables gave a better one."
+    )
+    _, ax = plot_comparison(network, learned)
+    print(f"  {ax.get_title()}")
+    save(ax, out, "learned_structure.png")
+
+
 def main(out: Path, shared: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     network = asia()
@@ -132,13 +167,15 @@ def main(out: Path, shared: Path) -> None:
     explaining_away(network, out)
     seeing_and_doing(network)
     machinery(network)
-    heading("7. Networks from practice")
+    fitting(network)
+    structure(network, out)
+    heading("9. Networks from practice")
     survey(shared)
     print(f"\nThe figures are in {out}.")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A tour of exact inference.")
+    parser = argparse.ArgumentParser(description="A tour of what is here.")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figures")
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder of networks")
     arguments = parser.parse_args()

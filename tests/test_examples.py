@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 
 FIGURES = {
-    "tour": ["asia", "asia_bars", "asia_posteriors", "explaining_away", "medical_test"],
+    "tour": [
+        "asia",
+        "asia_bars",
+        "asia_posteriors",
+        "explaining_away",
+        "learned_structure",
+        "medical_test",
+    ],
     "explaining_away": ["sprinkler"],
     "interventions": ["interventions"],
+    "missing_data": ["missing_data"],
+    "learn_structure": ["learn_structure"],
 }
 
 
@@ -76,6 +85,9 @@ def test_tour_says_what_it_found(root: Path, tmp_path: Path) -> None:
     assert re.search(r"P\(disease \| positive, positive\) += 0\.9900\n", output)
     assert re.search(r"\n  lung +0\.0550 +0\.1028 +0\.6213 +1\.0000\n", output)
     assert "this part is left out" in output
+    found = [float(x) for x in re.findall(r"(\d\.\d{4}) nats from the truth", output)]
+    assert len(found) == 3 and found[0] < found[2] < found[1] / 2
+    assert re.search(r"Learned: \d right", output)
     assert str(out) in output
     assert not (tmp_path / "figures").exists()
 
