@@ -62,8 +62,9 @@ def plot_comparison(
     if axes is None:
         import matplotlib.pyplot as plt
 
-        axes = plt.subplots(1, 2, figsize=(12.5, 5.2), layout="constrained")[1]
-    left, right = axes
+        _, (left, right) = plt.subplots(1, 2, figsize=(12.5, 5.2), layout="constrained")
+    else:
+        left, right = axes
     kinds = _kinds(true.edges, learned.edges)
     sizes = {name: node_size(name, None) for name in true.variables}
     drawing = layered_layout(_union(true, learned.edges), sizes)

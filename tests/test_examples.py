@@ -24,6 +24,10 @@ FIGURES = {
     "interventions": ["interventions"],
     "missing_data": ["missing_data"],
     "learn_structure": ["learn_structure"],
+    "linear_gaussian": ["linear_gaussian"],
+    "crooked_rhyme": ["crooked_rhyme"],
+    "sigmoid_explaining_away": ["sigmoid_explaining_away"],
+    "spam_words": ["spam_words"],
 }
 
 

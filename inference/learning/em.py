@@ -68,6 +68,7 @@ def expectation_maximization(
         progress: True, False, or None: a bar if on a terminal.
 
     Raises:
+        TypeError: ``max_iterations`` is no whole number.
         ValueError: no start, or ``max_iterations`` or ``tolerance`` out of range, or the objective
             is -inf or NaN at a start.
         RuntimeError: the objective fell, so the E and the M step do not belong together.
@@ -90,6 +91,8 @@ def expectation_maximization(
     """
     if not len(starts):
         raise ValueError("starts must hold at least one set of parameters, found none")
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int):
+        raise TypeError(f"max_iterations must be a whole number, found {max_iterations!r}")
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be at least 1, found {max_iterations}")
     if not 0 <= tolerance < math.inf:

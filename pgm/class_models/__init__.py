@@ -1,0 +1,1 @@
+"""Parts of naive Bayes: laws of the features given the class, and their estimates."""

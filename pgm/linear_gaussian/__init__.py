@@ -1,0 +1,1 @@
+"""Parts of linear-Gaussian networks: equations, conditioning, learning."""

@@ -1,0 +1,1 @@
+"""Parts of sigmoid belief networks: graph, sums, sampling, bounds, learning."""
