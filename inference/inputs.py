@@ -6,14 +6,23 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+import operator
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["Values", "as_tensors", "check_distribution", "check_finite", "log_base", "tolerance"]
+__all__ = [
+    "Values",
+    "as_tensors",
+    "as_whole",
+    "check_distribution",
+    "check_finite",
+    "log_base",
+    "tolerance",
+]
 
 Values: TypeAlias = Tensor | ArrayLike
 
@@ -44,6 +53,33 @@ def as_tensors(**values: Values) -> list[Tensor]:
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return [tensor.to(dtype) for tensor in tensors]
+
+
+def as_whole(name: str, value: Any, least: int) -> int:
+    """Check an argument that is a whole number.
+
+    Arguments:
+        name: the argument's name, for the message.
+        value: what was passed.
+        least: the smallest value allowed.
+
+    Raises:
+        TypeError: if it is no whole number.
+        ValueError: if it is too small.
+
+    Example:
+        >>> as_whole("order", 2, least=0)
+        2
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name} must be a whole number, found {value!r}")
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, found {number}")
+    return number
 
 
 def tolerance(dtype: torch.dtype) -> float:

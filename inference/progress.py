@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["progress_bar"]
+__all__ = ["check_progress", "progress_bar"]
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what is neither a bool nor None.
+
+    Raises:
+        TypeError: then.
+    """
+    if progress is not None and not isinstance(progress, bool):
+        raise TypeError(f"progress must be True, False or None, found {progress!r}")
 
 
 def progress_bar(total: int | None, description: str, progress: bool | None) -> Any:
@@ -25,8 +35,7 @@ def progress_bar(total: int | None, description: str, progress: bool | None) -> 
         >>> with progress_bar(2, "counting", progress=False) as bar:
         ...     bar.update(1)
     """
-    if progress is not None and not isinstance(progress, bool):
-        raise TypeError(f"progress must be True, False or None, found {progress!r}")
+    check_progress(progress)
     from tqdm import tqdm
 
     disable = None if progress is None else not progress

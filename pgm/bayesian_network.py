@@ -190,7 +190,8 @@ class BayesianNetwork(DirectedModel, ExactModel):
             prior: pseudo-counts alpha of a Dirichlet prior: a number for every cell, arrays by
                 name, or ``BDeu(...)``. 0 is maximum likelihood.
             sample_weight: (n,) weights of the rows.
-            estimate: "mean" of the posterior, or its mode "map": alpha - 1 instead of alpha.
+            estimate: "mean" of the posterior, or its mode "map": alpha - 1 instead of alpha. With
+                gaps "mean" is the mode under alpha + 1.
             method: "counts", "em" or "gradient" (L-BFGS); "auto" counts if nothing is missing.
             init: where EM starts: "available" counts, "random" or "current" tables. Families of
                 hidden variables start at random, else they could not leave the saddle.

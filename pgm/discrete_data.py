@@ -121,7 +121,7 @@ class DiscreteData:
         Only for columns without gaps.
         """
         size = prod([self.cards[v] for v in scope])
-        dtype = np.uint16 if size <= 1 << 16 else np.int64
+        dtype = np.uint16 if size < 1 << 16 else np.int64
         keys = np.zeros(self.n_rows, dtype=dtype)
         for position, v in enumerate(scope):
             column = self.columns[v].view(f"u{self.columns[v].itemsize}")
@@ -207,7 +207,7 @@ def _from_columns(
                 f"{argument} has no column for {missing[0]!r} ({len(missing)} missing); "
                 "for a hidden variable add a column of -1"
             )
-    columns = [_column(data[name]) for name in names]
+    columns = [_column(data[name], f"{argument}[{name!r}]") for name in names]
     for name, column in zip(names, columns, strict=True):
         if column.ndim != 1:
             raise ValueError(
@@ -228,7 +228,7 @@ def _from_matrix(
     data: Any, given: Variables | None, names: Sequence[str] | None, argument: str
 ) -> tuple[Variables, tuple[np.ndarray, ...]]:
     """Read an (n, V) matrix."""
-    array = data.detach().cpu().numpy() if isinstance(data, torch.Tensor) else np.asarray(data)
+    array = _array(data.detach().cpu() if isinstance(data, torch.Tensor) else data, argument)
     width = "V" if given is None else len(given.names)
     if array.ndim != 2 or (given is not None and array.shape[1] != width):
         raise ValueError(f"{argument} must have shape (n, {width}), found {array.shape}")
@@ -251,40 +251,75 @@ def _small_integers(array: np.ndarray, given: Variables) -> tuple[np.ndarray, ..
     largest = int(array.max())
     if int(array.min()) < -1 or largest > TYPES[0][0]:
         return None
-    table = np.ascontiguousarray(array.astype(np.int8, copy=False).T)
+    table = np.ascontiguousarray(array.astype(np.int8).T)  # a copy, whatever the layout was
     if (table.max(axis=1) >= np.array(given.cards)).any():
         return None
     return tuple(table)
 
 
-def _column(values: Any) -> Any:
+def _column(values: Any, argument: str) -> Any:
     """One column of a table as an array; pandas columns stay what they are."""
     if isinstance(values, torch.Tensor):
         return values.detach().cpu().numpy()
-    return values if is_pandas(values) else np.asarray(values)
+    return values if is_pandas(values) else _array(values, argument)
+
+
+def _array(values: Any, argument: str) -> np.ndarray:
+    """An array; labels beside numbers or None stay what they are."""
+    mixed = isinstance(values, (list, tuple)) and any(
+        item is None or isinstance(item, (str, bool)) for item in values
+    )
+    try:
+        return np.asarray(values, dtype=object if mixed else None)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be rectangular: {error}") from None
 
 
 def _states(name: str, column: Any, argument: str) -> int | list[str]:
     """States of a column, as its values show them."""
     if is_pandas(column) and column.dtype.name == "category":
-        kept = list(column.cat.categories)
-        return [str(label) for label in kept] if isinstance(kept[0], str) else int(max(kept)) + 1
-    array = column.to_numpy() if is_pandas(column) else column
-    if array.dtype.kind == "b":
+        values = column.cat.categories.tolist()
+        if any(isinstance(value, str) for value in values):
+            return [str(value) for value in values]
+    else:
+        array = column.to_numpy() if is_pandas(column) else column
+        if array.dtype.kind == "b":
+            return 2
+        if array.dtype.kind in "iuf":
+            present = array[array >= 0]
+            if present.size and np.isfinite(present).all():
+                return _count(name, present.max().item(), argument)
+            values = present.tolist()
+        else:
+            values = list(set(array.tolist()))
+    plain = {_plain(value) for value in values}
+    labels = sorted([value for value in plain if isinstance(value, str)])
+    if labels:
+        return labels
+    if any(isinstance(value, (bool, np.bool_)) for value in values):
         return 2
-    if array.dtype.kind in "iuf":
-        present = array[array >= 0]
-        if not present.size:
-            raise ValueError(f"{argument}[{name!r}] has no observed cell; give its states")
-        return int(present.max()) + 1
-    values = set(array.tolist())
-    labels = sorted([value for value in values if isinstance(value, str)])
-    if not labels:
-        numbers = [v for v in values if isinstance(v, (int, float)) and v == v and v >= 0]
-        if not numbers:
-            raise ValueError(f"{argument}[{name!r}] has no observed cell; give its states")
-        return int(max(numbers)) + 1
-    return labels
+    numbers = [value for value in plain if isinstance(value, (int, float)) and value >= 0]
+    if not numbers:
+        raise ValueError(f"{argument}[{name!r}] has no observed cell; give its states")
+    return _count(name, max(numbers), argument)
+
+
+def _count(name: str, largest: float, argument: str) -> int:
+    """Number of states whose largest code was seen."""
+    if not largest < TYPES[-1][0]:
+        raise ValueError(
+            f"{argument}[{name!r}] must hold state codes below {TYPES[-1][0]}, found {largest:g}"
+        )
+    return int(largest) + 1
+
+
+def _plain(value: Any) -> Any:
+    """A state without its type: whole numbers are ints, what is missing is None."""
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return None if value != value else int(value) if float(value).is_integer() else value
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 
 def _codes(given: Variables, v: int, column: Any, argument: str) -> np.ndarray:
@@ -293,12 +328,31 @@ def _codes(given: Variables, v: int, column: Any, argument: str) -> np.ndarray:
         from pandas import factorize
 
         places, present = factorize(column)
-        known = given.codes(v, np.asarray(present, dtype=object), argument)
+        known = _codes_of_objects(given, v, list(present), argument)
         codes = np.append(known, -1)[places]
     else:
         array = column.to_numpy() if is_pandas(column) else column
-        array = array.astype(np.int8) if array.dtype.kind == "b" else array
-        codes = given.codes(v, array, argument)
+        if array.dtype.kind in "iuf":
+            codes = given.codes(v, array, argument)
+        elif array.dtype.kind == "b":
+            codes = given.codes(v, array.astype(np.int8), argument)
+        elif array.ndim == 1:
+            codes = _codes_of_objects(given, v, array.tolist(), argument)
+        else:
+            codes = given.codes(v, array, argument)
     card = given.cards[v]
     dtype = next(kind for most, kind in TYPES if card - 1 <= most)
     return np.ascontiguousarray(codes.astype(dtype))
+
+
+def _codes_of_objects(given: Variables, v: int, values: list[Any], argument: str) -> np.ndarray:
+    """Codes of labels, numbers, booleans and gaps of any kind."""
+    plain = np.empty(len(values), dtype=object)
+    plain[:] = [_plain(value) for value in values]
+    wrong = [value for value in plain if isinstance(value, float)]
+    if wrong:
+        raise ValueError(
+            f"{argument}[{given.names[v]!r}]: state codes must be whole numbers, "
+            f"found {wrong[0]:g}"
+        )
+    return given.codes(v, plain, argument)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 
 from inference.exact.evidence import is_pandas
@@ -42,15 +43,17 @@ def imputed(
     rows = DiscreteData(x, network.vocabulary, argument="x")
     draws = numpy_generator(generator) if method == "sample" else None
     values = network.values.detach().cpu().double().numpy()
-    codes = IncompleteRows(network.row_cliques, rows.columns).complete(values, draws)
+    codes = IncompleteRows(network.row_cliques, rows.columns, n_rows=rows.n_rows).complete(
+        values, draws
+    )
     if not is_pandas(x):
         return torch.from_numpy(codes).to(network.device)
     filled = x.copy()
     for v, name in enumerate(network.variables):
         if rows.gaps[v]:
-            label = network.vocabulary.label
-            states = [label(v, code) for code in range(rows.cards[v])]
-            filled[name] = _column(x[name], [states[code] for code in codes[:, v]])
+            gaps = rows.columns[v] < 0
+            labels = network.vocabulary.labels[name]
+            filled[name] = _filled(x[name], gaps, codes[gaps, v], labels)
     return filled
 
 
@@ -61,16 +64,29 @@ def predicted(
     rows = DiscreteData(x, network.vocabulary, argument="x")
     numbers = network.vocabulary.numbers(variables)
     values = network.values.detach().cpu().double().numpy()
-    tables = IncompleteRows(network.row_cliques, rows.columns).marginals(values, numbers)
+    tables = IncompleteRows(network.row_cliques, rows.columns, n_rows=rows.n_rows).marginals(
+        values, numbers
+    )
     names = [network.variables[v] for v in numbers]
     found = [torch.from_numpy(table).to(network.device) for table in tables]
     return dict(zip(names, found, strict=True))
 
 
-def _column(old: Any, states: list[Any]) -> Any:
-    """A pandas column of states, categorical with the same categories if it was so."""
-    from pandas import Categorical, Series
-
-    if old.dtype.name == "category":
-        return Categorical(states, dtype=old.dtype)
-    return Series(states, index=old.index)
+def _filled(
+    column: Any, gaps: np.ndarray, codes: np.ndarray, labels: tuple[str, ...] | None
+) -> Any:
+    """A pandas column with states in its gaps, spelled as its other states are."""
+    categorical = column.dtype.name == "category"
+    seen = column[~gaps]
+    in_codes = labels is None or (len(seen) and not any(isinstance(s, str) for s in seen))
+    if not (in_codes or len(seen)):
+        in_codes = column.dtype.kind in "iuf"
+    states = codes.tolist() if in_codes else [labels[code] for code in codes]
+    result = column.copy()
+    if categorical:
+        known = set(column.cat.categories)
+        result = result.cat.add_categories([s for s in dict.fromkeys(states) if s not in known])
+    elif not in_codes and column.dtype.kind in "iufb":
+        result = result.astype(object)
+    result[gaps] = states
+    return result

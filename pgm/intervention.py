@@ -41,6 +41,9 @@ def intervened(network: BayesianNetwork, states: Mapping[str, Any]) -> BayesianN
     given = vocabulary.evidence(states)
     if given.rows is not None:
         raise ValueError("intervene takes one intervention at a time, not a batch")
+    unset = [n for n in states if vocabulary.index[n] not in {**given.states, **given.weights}]
+    if unset:
+        raise ValueError(f"intervene must set {unset[0]!r} to a state, found {states[unset[0]]!r}")
     parents = {name: network.parents(name) for name in network.variables}
     tables = {name: network.table(name).detach() for name in network.variables}
     for v, state in {**given.states, **given.weights}.items():
@@ -55,4 +58,4 @@ def intervened(network: BayesianNetwork, states: Mapping[str, Any]) -> BayesianN
     changed = type(network)(
         edges, network.config()["states"], tables, memory_limit=network.memory_limit
     )
-    return changed.to(network.device)
+    return changed.to(network.device, network.values.dtype)

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from inference.exact.freshness import Snapshot
 from inference.information import entropy, perplexity
-from inference.inputs import Values
+from inference.inputs import Values, as_whole
 from inference.logspace import safe_log
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from pgm.chains.absorbing import Absorption, absorption, hitting_times
-from pgm.chains.alphabet import Alphabet, EncodedSequences, as_whole, encode_all
+from pgm.chains.alphabet import Alphabet, EncodedSequences, encode_all
 from pgm.chains.backoff import BackoffModel
 from pgm.chains.counts import NgramCounts, lagged
 from pgm.chains.deleted_interpolation import deleted_interpolation

@@ -20,11 +20,16 @@ from functools import cached_property
 import numpy as np
 
 from inference.exact.circuit_layout import CircuitLayout, Level
+from inference.exact.clique_tables import CliqueValues
 
 __all__ = ["Circuit"]
 
 #: From the entries of a level and their sums to a key per entry: the smallest of a sum is chosen.
 Keys = Callable[[np.ndarray], np.ndarray]
+
+
+#: Sums of a situation's entries above this have lost nothing that matters to underflow.
+SMALLEST_SCALE = 1e-200
 
 
 class Circuit:
@@ -41,32 +46,31 @@ class Circuit:
         self._entries = np.empty(layout.n_entries)
         self._messages = np.empty(len(layout.open_messages))
         self._sums = np.empty(len(layout.open_messages))
-        self._scales = np.empty(len(layout.weights))
+        self._logs = np.empty(len(layout.weights))
 
     @cached_property
     def _cells(self) -> np.ndarray:
         """Cells of all entries, in one piece so that counting them is one call."""
         return np.concatenate([level.cells for level in self.layout.levels])
 
-    def log_likelihoods(self, tables: np.ndarray) -> np.ndarray:
+    def log_likelihoods(self, tables: CliqueValues) -> np.ndarray:
         """Log-likelihood of every row, (n,); -inf for impossible ones."""
         self._collect(tables, np.add)
         return self._row_logs()
 
-    def expected_counts(self, tables: np.ndarray) -> tuple[np.ndarray, float]:
+    def expected_counts(self, tables: CliqueValues) -> tuple[np.ndarray, float]:
         """Expected weighted counts of all cells of the clique tables, and the log-likelihood.
 
-        Impossible rows count nothing and make the log-likelihood -inf.
+        An impossible row makes the log-likelihood -inf; the counts then have no meaning.
         """
         self._collect(tables, np.add)
         weights = self.layout.weights
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = weights * np.log(self._scales)
-        value = float(np.where(weights > 0, terms, 0.0).sum())
+        with np.errstate(invalid="ignore"):
+            value = float(np.where(weights > 0, weights * self._logs, 0.0).sum())
         self._distribute()
         return np.bincount(self._cells, self._entries, self._n_cells), value
 
-    def posterior_weights(self, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def posterior_weights(self, tables: CliqueValues) -> tuple[np.ndarray, np.ndarray]:
         """Posterior weight of every entry, and the log-likelihood of every row."""
         self._collect(tables, np.add)
         logs = self._row_logs()
@@ -74,7 +78,7 @@ class Circuit:
         return self._entries, logs
 
     def chosen_entries(
-        self, tables: np.ndarray, generator: np.random.Generator | None
+        self, tables: CliqueValues, generator: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """One entry per situation that a choice reaches, and a score (n,): -inf if impossible.
 
@@ -94,16 +98,22 @@ class Circuit:
 
     def _row_logs(self) -> np.ndarray:
         """Logs of the normalisers, summed over the situations of every row."""
-        with np.errstate(divide="ignore"):
-            logs = np.log(self._scales)
         first, *others = self.layout.row_situations
-        total = logs[first]
+        total = self._logs[first]
         for situations in others:
-            total += logs[situations]
+            total += self._logs[situations]
         return total
 
-    def _collect(self, tables: np.ndarray, reduce: np.ufunc) -> None:
-        """Upward pass: entries, their sums (or maxima) and normalised messages."""
+    def _collect(self, tables: CliqueValues, reduce: np.ufunc) -> None:
+        """Upward pass: entries, their sums (or maxima) and normalised messages.
+
+        In log space where products of tables or of messages could leave the range of floats.
+        """
+        if not (tables.safe and self._collect_linear(tables.linear, reduce)):
+            self._collect_logs(tables.logs, np.logaddexp if reduce is np.add else np.maximum)
+
+    def _collect_linear(self, tables: np.ndarray, reduce: np.ufunc) -> bool:
+        """Upward pass; False, and left undone, where a situation comes close to underflow."""
         below = self._messages[:0]
         for level in self.layout.levels:
             entries = self._entries[level.entries]
@@ -111,14 +121,29 @@ class Circuit:
             for slot in level.slots:
                 entries[: len(slot)] *= below.take(slot)
             sums = reduce.reduceat(entries, level.starts, out=self._sums[level.messages])
-            first = level.first_situation
-            scales = self._scales[first : first + len(level.situation_starts)]
-            np.add.reduceat(sums, level.situation_starts, out=scales)
+            scales = np.add.reduceat(sums, level.situation_starts)
+            if len(scales) and not scales.min() > SMALLEST_SCALE:
+                return False
+            np.log(scales, out=self._logs[level.situation_slice])
             below = self._messages[level.messages]
-            with np.errstate(invalid="ignore"):
-                np.divide(sums, scales.take(level.situations), out=below)
-            if not scales.all():
-                below[np.isnan(below)] = 0.0  # 0 / 0: an impossible row
+            np.divide(sums, scales.take(level.situations), out=below)
+        return True
+
+    def _collect_logs(self, tables: np.ndarray, reduce: np.ufunc) -> None:
+        """Upward pass in log space; entries are left as shares of their sums."""
+        messages = np.empty(len(self._messages))
+        for level in self.layout.levels:
+            entries = tables.take(level.cells)
+            for slot in level.slots:
+                entries[: len(slot)] += messages[level.below :].take(slot)
+            sums = reduce.reduceat(entries, level.starts)
+            logs = np.logaddexp.reduceat(sums, level.situation_starts)
+            self._logs[level.situation_slice] = logs
+            possible = np.where(np.isneginf(logs), 0.0, logs)
+            messages[level.messages] = sums - possible.take(level.situations)
+            whole = np.where(np.isneginf(sums), 0.0, sums)
+            np.exp(entries - whole.take(level.sums), out=self._entries[level.entries])
+            self._sums[level.messages] = ~np.isneginf(sums)
 
     def _distribute(self) -> None:
         """Downward pass: entries become posterior weights of their assignments."""

@@ -93,6 +93,11 @@ class Level:
         return slice(self.first_entry, self.first_entry + len(self.cells))
 
     @property
+    def situation_slice(self) -> slice:
+        """Numbers of the level's situations."""
+        return slice(self.first_situation, self.first_situation + len(self.situation_starts))
+
+    @property
     def messages(self) -> slice:
         """Numbers of the level's message numbers."""
         return slice(self.first_message, self.first_message + len(self.starts))

@@ -80,6 +80,7 @@ class IncompleteRows:
         cliques: the model's junction tree.
         columns: per variable the codes of all rows, -1 for missing.
         weights: of the rows; ones by default.
+        n_rows: number of rows of no columns.
     """
 
     def __init__(
@@ -87,11 +88,12 @@ class IncompleteRows:
         cliques: RowCliques,
         columns: Sequence[np.ndarray],
         weights: np.ndarray | None = None,
+        n_rows: int = 0,
     ) -> None:
         self._cliques = cliques
         self._columns = columns
         self._weights = weights
-        self._n = len(columns[0]) if columns else 0
+        self._n = len(columns[0]) if columns else n_rows
         self._kept: dict[tuple[int, int], Circuit] = {}
         self._kept_bytes = 0
 
@@ -202,7 +204,7 @@ class IncompleteRows:
     def _circuits(self) -> Iterator[Circuit]:
         """Circuits over all rows, kept for the next call as far as memory allows."""
         n_cells = self._cliques.tables.offsets[-1]
-        for bounds in self._chunks(CHUNK):
+        for bounds in self._bounds:
             found = self._kept.get(bounds)
             if found is None:
                 layout = self._layout(slice(*bounds), distinct=True)
@@ -214,6 +216,11 @@ class IncompleteRows:
                     self._kept_bytes += layout.nbytes
             yield found
 
+    @cached_property
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Chunks for counts: they must not move with the memory that is free."""
+        return self._chunks(CHUNK)
+
     def _layouts(self, most: int, distinct: bool) -> Iterator[tuple[slice, CircuitLayout]]:
         for bounds in self._chunks(most):
             rows = slice(*bounds)
@@ -222,7 +229,8 @@ class IncompleteRows:
     def _layout(self, rows: slice, distinct: bool) -> CircuitLayout:
         cliques = self._cliques
         columns = [column[rows] for column in self._columns]
-        weights = None if self._weights is None else self._weights[rows]
+        # Answers row by row do not depend on how much a row counts.
+        weights = self._weights[rows] if distinct and self._weights is not None else None
         cards = cliques.structure.cards
         return circuit_layout(
             cliques.tree, cliques.tables.offsets, cards, columns, weights, distinct

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from inference.inputs import as_whole
 from inference.progress import progress_bar
 
-__all__ = ["EMResult", "expectation_maximization"]
+__all__ = ["EMResult", "check_tolerance", "expectation_maximization"]
 
 Parameters = TypeVar("Parameters")
 
@@ -91,12 +92,8 @@ def expectation_maximization(
     """
     if not len(starts):
         raise ValueError("starts must hold at least one set of parameters, found none")
-    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int):
-        raise TypeError(f"max_iterations must be a whole number, found {max_iterations!r}")
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, found {max_iterations}")
-    if not 0 <= tolerance < math.inf:
-        raise ValueError(f"tolerance must be finite and not negative, found {tolerance}")
+    max_iterations = as_whole("max_iterations", max_iterations, least=1)
+    check_tolerance(tolerance)
     history: list[dict[str, Any]] = []
     best: EMResult[Parameters] | None = None
     with progress_bar(len(starts) * max_iterations, "EM", progress) as bar:
@@ -107,6 +104,16 @@ def expectation_maximization(
                 best = found
     assert best is not None
     return best
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a tolerance that is negative, infinite or NaN.
+
+    Raises:
+        ValueError: then.
+    """
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance must be finite and not negative, found {tolerance}")
 
 
 class _Run:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -15,34 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Alphabet", "EncodedSequences", "as_whole", "encode_all"]
+from inference.inputs import as_whole
 
-
-def as_whole(name: str, value: Any, least: int) -> int:
-    """Check an argument that is a whole number.
-
-    Arguments:
-        name: the argument's name, for the message.
-        value: what was passed.
-        least: the smallest value allowed.
-
-    Raises:
-        TypeError: if it is no whole number.
-        ValueError: if it is too small.
-
-    Example:
-        >>> as_whole("order", 2, least=0)
-        2
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise TypeError(f"{name} must be a whole number, found {value!r}")
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, found {number}")
-    return number
+__all__ = ["Alphabet", "EncodedSequences", "encode_all"]
 
 
 class EncodedSequences(NamedTuple):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
 from inference.information import mutual_information, pointwise_mutual_information
-from pgm.chains.alphabet import Alphabet, as_whole, encode_all
+from inference.inputs import as_whole
+from pgm.chains.alphabet import Alphabet, encode_all
 
 __all__ = ["Cooccurrence", "cooccurrence"]
 

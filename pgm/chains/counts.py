@@ -15,7 +15,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from pgm.chains.alphabet import EncodedSequences, as_whole
+from inference.inputs import as_whole
+from pgm.chains.alphabet import EncodedSequences
 
 __all__ = ["ContextTable", "NgramCounts", "find", "lagged"]
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from inference.exact.incomplete_rows import IncompleteRows, RowCliques
 from inference.exact.structure import Structure
-from inference.learning.em import expectation_maximization
-from inference.progress import progress_bar
-from inference.random import GeneratorLike, numpy_generator
+from inference.inputs import as_whole
+from inference.learning.em import check_tolerance, expectation_maximization
+from inference.progress import check_progress, progress_bar
+from inference.random import GeneratorLike, as_generator, numpy_generator
 from pgm.discrete_data import DiscreteData
 from pgm.parameters.estimates import TableRows
 from pgm.parameters.family_counts import GluedFamilies
@@ -73,8 +74,13 @@ class TableFitter:
             raise ValueError(
                 f"method must be 'auto', 'counts', 'em' or 'gradient', found {method!r}"
             )
-        if isinstance(n_init, bool) or not isinstance(n_init, int) or n_init < 1:
-            raise ValueError(f"n_init must be a whole number >= 1, found {n_init!r}")
+        if init not in ("available", "random", "current"):
+            raise ValueError(f"init must be 'available', 'random' or 'current', found {init!r}")
+        n_init = as_whole("n_init", n_init, least=1)
+        max_iterations = as_whole("max_iterations", max_iterations, least=1)
+        check_tolerance(tolerance)
+        check_progress(progress)
+        as_generator(generator, getattr(generator, "device", "cpu"))
         if method == "counts" or (method == "auto" and self.data.complete):
             self.data.require_complete("data", "method='counts' needs all; use 'em'")
             return self.by_counts()
@@ -89,9 +95,13 @@ class TableFitter:
         """Closed form for complete data."""
         counts = self.families.counts(self.data)
         values, unseen = TableRows(self.structure).estimate(counts + self.added)
-        seen = counts > 0
-        likelihood = float(counts[seen] @ np.log(values[seen])) if seen.any() else 0.0
-        return Fitted(values, [{"log_likelihood": likelihood, "unseen_rows": unseen}])
+        value = _weighted_logs(counts, values)
+        entry = {
+            "log_likelihood": value,
+            "objective": value + _weighted_logs(self.added, values),
+            "unseen_rows": unseen,
+        }
+        return Fitted(values, [entry])
 
     def by_em(
         self,
@@ -101,25 +111,21 @@ class TableFitter:
         progress: bool | None,
     ) -> Fitted:
         """Exact expectation-maximisation; every start is a vector of tables."""
-        table_rows, unseen = TableRows(self.structure), 0
-        objective = self._objective()
+        table_rows, objective = TableRows(self.structure), self._objective()
 
-        def step(values: np.ndarray) -> tuple[np.ndarray, float]:
-            nonlocal unseen
-            counts, value = objective(values)
-            fresh, unseen = table_rows.estimate(counts)
-            return fresh, value
+        def step(tables: tuple[np.ndarray, int]) -> tuple[tuple[np.ndarray, int], float]:
+            counts, value = objective(tables[0])
+            return table_rows.estimate(counts), value
 
         found = expectation_maximization(
             step,
-            starts,
+            [(start, 0) for start in starts],
             max_iterations=max_iterations,
             tolerance=tolerance,
             progress=progress,
         )
-        if found.history:
-            found.history[-1]["unseen_rows"] = unseen
-        return Fitted(found.parameters, found.history)
+        values, found.history[-1]["unseen_rows"] = found.parameters
+        return Fitted(values, found.history)
 
     def by_gradient(
         self, start: np.ndarray, max_iterations: int, tolerance: float, progress: bool | None
@@ -173,28 +179,31 @@ class TableFitter:
                 callback=report,
                 options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 0.0},
             )
-        return Fitted(tables(result.x), history)
+        values = tables(result.x)
+        empty = table_rows.sums(objective(values)[0]) <= 0
+        uniform = table_rows.spread(1.0 / table_rows.lengths)
+        values = np.where(table_rows.spread(empty), uniform, values)
+        history.append({"objective": objective(values)[1], "unseen_rows": int(empty.sum())})
+        return Fitted(values, history)
 
     def starts(
         self, init: Start, n_init: int, current: np.ndarray, generator: np.random.Generator
     ) -> list[np.ndarray]:
         """Tables to start from: the one asked for, then mixtures of it with random ones.
 
-        Families with a variable that is never seen have no counts; equal rows would be a saddle
-        point of the likelihood, so those start at random.
+        Families that no row shows whole have no counts; equal rows would be a saddle point of the
+        likelihood, so those start at random.
         """
         table_rows = TableRows(self.structure)
         if init == "current":
             first = current
         elif init == "random":
             first = table_rows.random(generator)
-        elif init == "available":
+        else:
             counts, hidden = self._available_counts()
             first = table_rows.estimate(counts + SMOOTHING)[0]
             if hidden.any():
                 first = np.where(hidden, table_rows.random(generator), first)
-        else:
-            raise ValueError(f"init must be 'available', 'random' or 'current', found {init!r}")
         others = [table_rows.random(generator) for _ in range(n_init - 1)]
         if init == "random":
             return [first, *others]
@@ -205,29 +214,31 @@ class TableFitter:
         full = np.zeros(self.structure.offsets[-1])
         hidden = np.zeros(len(full), dtype=bool)
         data, structure = self.data, self.structure
-        never = [not len(c) or int(c.max()) < 0 for c in data.columns]
         for family, scope in enumerate(structure.scopes):
             start, stop = structure.offsets[family : family + 2]
-            if any(never[v] for v in scope):
-                hidden[start:stop] = True
-                continue
             gaps = [v for v in scope if data.gaps[v]]
             rows = data
             if gaps:
                 rows = data.take(np.all([data.columns[v] >= 0 for v in gaps], axis=0))
-            full[start:stop] = np.bincount(rows.keys(scope), rows.weights, stop - start)
+            counts = np.bincount(rows.keys(scope), rows.weights, stop - start)
+            full[start:stop] = counts
+            hidden[start:stop] = not counts.any()
         return full, hidden
 
     def _objective(self) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:
         """Expected counts with pseudo-counts, and the penalised log-likelihood."""
         rows = IncompleteRows(self.cliques, self.data.columns, self.data.weights)
         added = self.added
-        penalised = added > 0
 
         def evaluate(values: np.ndarray) -> tuple[np.ndarray, float]:
             counts, value = rows.expected_counts(values)
-            with np.errstate(divide="ignore"):
-                value += float(added[penalised] @ np.log(values[penalised]))
-            return counts + added, value
+            return counts + added, value + _weighted_logs(added, values)
 
         return evaluate
+
+
+def _weighted_logs(weights: np.ndarray, values: np.ndarray) -> float:
+    """Sum of the weights times the logarithms of the values, 0 log 0 = 0."""
+    seen = weights > 0
+    with np.errstate(divide="ignore"):
+        return float(weights[seen] @ np.log(values[seen])) if seen.any() else 0.0

@@ -96,11 +96,14 @@ def _from_mapping(
             given = given.detach().cpu().numpy()
         shape = structure.shapes[v]
         try:
-            table = np.broadcast_to(np.asarray(given, dtype=np.float64), shape)
-        except (TypeError, ValueError):
+            array = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"prior[{name!r}] must hold numbers: {error}") from None
+        try:
+            table = np.broadcast_to(array, shape)
+        except ValueError:
             raise ValueError(
-                f"prior[{name!r}] must be numbers that broadcast to {shape}, found "
-                f"{np.shape(given)}"
+                f"prior[{name!r}] must broadcast to {shape}, found shape {array.shape}"
             ) from None
         if not ((table >= 0) & (table < math.inf)).all():
             raise ValueError(f"prior[{name!r}] must be finite and not negative")

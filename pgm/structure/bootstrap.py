@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.structure import bits
+from inference.inputs import as_whole
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, numpy_generator
 from pgm.discrete_data import DiscreteData
@@ -70,7 +71,7 @@ def bootstrap_edges(
         progress: bar; None shows it on a terminal.
 
     Raises:
-        ValueError: no rows, fewer samples than one.
+        TypeError, ValueError: no rows, fewer samples than one.
 
     Reference:
         Friedman, Goldszmidt & Wyner 1999, "Data analysis with Bayesian networks: a bootstrap
@@ -82,8 +83,7 @@ def bootstrap_edges(
         >>> bootstrap_edges(rows, chow_liu, 20, generator=0).adjacency[0, 1].item()
         1.0
     """
-    if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
-        raise ValueError(f"n_samples must be a whole number >= 1, found {n_samples!r}")
+    n_samples = as_whole("n_samples", n_samples, least=1)
     data.require_rows("data")
     draws, n = numpy_generator(generator), len(data.cards)
     direction = torch.zeros(n, n, dtype=torch.float64)

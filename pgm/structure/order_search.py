@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from inference.exact.structure import bits
+from inference.inputs import as_whole
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, numpy_generator
 from pgm.structure.constraints import Constraints
@@ -57,7 +58,7 @@ def order_search(
         The best graph met, its score, and the history of improvements.
 
     Raises:
-        ValueError: parameters out of range.
+        TypeError, ValueError: parameters of the wrong kind or out of range.
 
     Reference:
         Teyssier & Koller 2005 (orders); Alonso-Barba, de la Ossa & Puerta 2011 (insertions).
@@ -72,8 +73,7 @@ def order_search(
         True
     """
     for name, value in (("beam", beam), ("max_size", max_size), ("max_idle", max_idle)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} must be a whole number >= 0, found {value!r}")
+        as_whole(name, value, least=0)
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit must be positive seconds or None, found {time_limit!r}")
     deadline = None if time_limit is None else time.monotonic() + time_limit

@@ -90,7 +90,7 @@ def test_numbers_by_table_and_by_sorting_agree(bound):
 
 def test_cliques_hold_the_product_of_the_tables():
     cliques, values = RowCliques(LOOP), tables(0)
-    full = cliques.tables.collect(values)
+    full = cliques.tables.collect(values).linear
     joint = {}
     for state in itertools.product(*map(range, CARDS)):
         product = 1.0

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from pgm.chains.alphabet import Alphabet, as_whole, encode_all
+from inference.inputs import as_whole
+from pgm.chains.alphabet import Alphabet, encode_all
 
 
 @pytest.mark.parametrize(
