@@ -157,7 +157,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
             result: (n,).
         """
         return row_log_prob(
-            self, self._engine.structure, DiscreteData(x, self.vocabulary, argument="x")
+            self, self._queries().engine.structure, DiscreteData(x, self.vocabulary, argument="x")
         )
 
     # Learning --------------------------------------------------------------------------------
