@@ -15,6 +15,8 @@ from inference.information import (
     perplexity,
     pointwise_mutual_information,
 )
+from inference.learning.em import expectation_maximization
+from inference.learning.estimators import score_function
 from inference.model import Model
 from inference.transport import earth_movers_distance, mmd, sliced_wasserstein
 
@@ -28,6 +30,7 @@ __all__ = [
     "earth_movers_distance",
     "entropy",
     "enumerate_states",
+    "expectation_maximization",
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_wasserstein2",
@@ -37,5 +40,6 @@ __all__ = [
     "mutual_information",
     "perplexity",
     "pointwise_mutual_information",
+    "score_function",
     "sliced_wasserstein",
 ]
