@@ -12,7 +12,18 @@ THREAD_SETTINGS = (
     "OPENBLAS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-SECTIONS = ("posteriors", "batches", "loading", "sampling", "queries", "imports", "floors")
+SECTIONS = (
+    "posteriors",
+    "batches",
+    "loading",
+    "sampling",
+    "queries",
+    "parameters",
+    "missing",
+    "structures",
+    "imports",
+    "floors",
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -29,16 +40,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: batches and sampling only")
     add("--slow", action="store_true", help="also run what takes pyAgrum minutes and gigabytes")
+    add("--rows", type=int, metavar="N", help="learn from no more rows than this; a quick try")
+    add("--no-peers", action="store_true", help="leave pyAgrum and pgmpy out")
     add("--json", type=Path, metavar="OUT", help="write everything measured to this file")
     add(
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="holds data/bif/*.bif and references/posteriors.json (default: ../shared)",
+        help="holds data/bif/*.bif, data/alarm_100k_seed0.npz and references/posteriors.json "
+        "(default: ../shared)",
     )
     found = parser.parse_args(arguments)
     if found.repeats < 1 or found.budget <= 0:
         parser.error("--repeats must be at least 1 and --budget positive")
+    if found.rows is not None and found.rows < 1:
+        parser.error("--rows must be at least 1")
     return found
 
 

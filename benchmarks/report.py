@@ -113,11 +113,13 @@ def _line(cells: Iterable[tuple[str, int]]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Text as it is, numbers with three digits, nothing known as a dash."""
+    """Text and whole numbers as they are, others with three digits, nothing known as a dash."""
     if value is None:
         return "-"
     if not isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
     size = abs(value)
     if size != 0 and (size < 1e-4 or size >= 1e9):
         return f"{value:.1e}"
@@ -132,7 +134,7 @@ def machine(device: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "numpy", "pyagrum")},
+        "versions": {name: _version(name) for name in ("torch", "numpy", "pyagrum", "pgmpy")},
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }

@@ -10,9 +10,21 @@ from typing import Any
 
 import torch
 
-from benchmarks import batches, floors, imports, loading, posteriors, queries, sampling
+from benchmarks import (
+    batches,
+    floors,
+    imports,
+    loading,
+    missing,
+    parameters,
+    posteriors,
+    queries,
+    sampling,
+    structures,
+)
 from benchmarks.data import Data
 from benchmarks.peer import Peer
+from benchmarks.peer_learning import Pgmpy
 from benchmarks.report import Row, Section, machine, printed
 from benchmarks.settings import Settings
 from benchmarks.targets import POSTERIORS
@@ -25,6 +37,9 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "loading": loading.section,
     "sampling": sampling.section,
     "queries": queries.section,
+    "parameters": parameters.section,
+    "missing": missing.section,
+    "structures": structures.section,
     "imports": imports.section,
     "floors": floors.section,
 }
@@ -57,6 +72,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     if unknown:
         raise SystemExit(f"--networks: unknown {unknown}; there are {', '.join(POSTERIORS)}.")
     networks = [name for name in POSTERIORS if name in (arguments.networks or POSTERIORS)]
+    peers = arguments.device == "cpu" and not arguments.no_peers
     return Settings(
         data=Data.find(arguments.data),
         networks=tuple(networks),
@@ -64,7 +80,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         budget=arguments.budget,
         device=arguments.device,
         slow=arguments.slow,
-        gum=Peer.module() if arguments.device == "cpu" else None,
+        gum=Peer.module() if peers else None,
+        pgmpy=peers and Pgmpy.installed(),
+        most_rows=arguments.rows,
     )
 
 

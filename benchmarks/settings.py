@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.data import Data
-from benchmarks.timing import Contender, Timing, alternate
+from benchmarks.timing import Call, Contender, Timing, alternate
 from pgm import BayesianNetwork
 
 __all__ = ["Settings"]
@@ -21,7 +21,9 @@ class Settings:
 
     Arguments:
         gum: the pyAgrum module, or None.
+        pgmpy: whether pgmpy is there to compare with.
         slow: also run what takes pyAgrum minutes.
+        most_rows: largest number of rows to learn from, or None.
     """
 
     data: Data
@@ -31,14 +33,29 @@ class Settings:
     device: str
     slow: bool
     gum: Any
+    pgmpy: bool
+    most_rows: int | None
 
     def among(self, networks: Sequence[str]) -> list[str]:
         """Those of a section's networks that were asked for."""
         return [name for name in networks if name in self.networks]
 
+    def rows(self, n: int) -> int:
+        """A number of rows to learn from, or the most that was asked for."""
+        return n if self.most_rows is None else min(n, self.most_rows)
+
+    def target(self, value: float | None) -> float | None:
+        """A target for all the rows; none where there are fewer."""
+        return value if self.most_rows is None else None
+
     def time(self, *contenders: Contender) -> dict[str, Timing]:
         """Let contenders take turns."""
         return alternate(contenders, self.repeats, self.budget)
+
+    @staticmethod
+    def once(call: Call) -> Timing:
+        """Time a single call."""
+        return alternate([Contender.repeating("once", call)], repeats=1, budget=0.0)["once"]
 
     def load(self, network: str) -> BayesianNetwork:
         """A network on the device asked for."""

@@ -92,6 +92,9 @@ class GaussianScore:
             self._known[key] = self._score(child, parents)
         return self._known[key]
 
+    def prepare(self, child: int, parents: int) -> None:
+        """Nothing: every family is scored by itself."""
+
     def _score(self, child: int, parents: int) -> float:
         """Score of one family from the moments."""
         if not (0 <= child < self.n_variables and 0 <= parents < 1 << self.n_variables):

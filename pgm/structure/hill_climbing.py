@@ -34,6 +34,9 @@ Kind: TypeAlias = Literal["toggle", "reverse"]
 #: An edge's child and parent, and whether the edge is added or removed, or reversed.
 Move: TypeAlias = tuple[Kind, int, int]
 
+#: Up to this many families of one child are scored one by one.
+FEW = 6
+
 #: Smallest and largest number of random edits before a new climb.
 EDITS = (3, 12)
 
@@ -43,8 +46,8 @@ def hill_climb(
     constraints: Constraints,
     *,
     start: Sequence[int] | None = None,
-    tabu: int = 10,
-    patience: int = 50,
+    tabu: int = 20,
+    patience: int = 100,
     restarts: int = 0,
     generator: GeneratorLike = None,
 ) -> SearchResult:
@@ -60,7 +63,8 @@ def hill_climb(
         score: score of the families; the larger, the better.
         constraints: required and permitted edges, number of parents.
         start: per variable the mask of its parents; None: only the required edges.
-        tabu: number of steps for which an edited edge is left alone.
+        tabu: number of steps for which an edited edge is left alone; at most half the pairs of
+            variables, so that there is always something left to edit.
         patience: number of steps without a new best graph before the walk stops; 0 stops at the
             first local optimum.
         restarts: number of further walks, each from the best graph after 3 to 12 random edits.
@@ -85,6 +89,8 @@ def hill_climb(
     for name, value in (("tabu", tabu), ("patience", patience), ("restarts", restarts)):
         if value < 0:
             raise ValueError(f"{name} must not be negative, found {value}")
+    n = score.n_variables
+    tabu = min(tabu, n * (n - 1) // 4)
     graph = _EditableGraph(score, constraints, check_start(start, score, constraints))
     best = _walk(graph, tabu, patience)
     history = [best.entry("climb", best.score)]
@@ -156,6 +162,8 @@ class _EditableGraph:
             row = self._rows[child, above]
             local, base = self._score.local, self._score.local(child, above)
             columns = np.flatnonzero(missing[child])
+            if len(columns) > FEW:
+                self._score.prepare(child, above)
             families = [above ^ 1 << v for v in columns.tolist()]
             values = [local(child, family) for family in families]
             require_finite(child, families, values)

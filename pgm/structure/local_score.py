@@ -50,6 +50,10 @@ class LocalScore(Protocol):
         """Score of one family, finite; ``parents`` is a bit mask without the child."""
         ...
 
+    def prepare(self, child: int, parents: int) -> None:
+        """Families with one parent more are asked for next: they may be scored together."""
+        ...
+
 
 @dataclass(frozen=True)
 class SearchResult:

@@ -14,12 +14,14 @@ from typing import Protocol
 
 from inference.exact.structure import bits
 from pgm.structure.constraints import Constraints
-from pgm.structure.local_score import LocalScore
+from pgm.structure.local_score import NEGLIGIBLE, LocalScore
 
 __all__ = ["BoundedScore", "ParentLists"]
 
 #: Parent sets up to this size are all scored; larger ones grow from the best of each size.
 COMPLETE_SIZE = 2
+#: Possible parents up to this number are all combined.
+COMPLETE_PARENTS = 100
 
 
 class BoundedScore(LocalScore, Protocol):
@@ -38,8 +40,8 @@ class ParentLists:
         constraints: required and allowed parents, largest number of parents.
         beam: how many of the best sets of each size are grown by one more parent.
         max_size: largest set made by growing.
-        pool: most single parents per child whose pairs are all scored: the best ones, which
-            matters for hundreds of variables only.
+        pool: among more than a hundred possible parents, the number of the best single ones that
+            larger sets are made of.
 
     Reference:
         Teyssier & Koller 2005, "Ordering-based search", section 3.
@@ -51,7 +53,7 @@ class ParentLists:
         constraints: Constraints,
         beam: int = 12,
         max_size: int = 6,
-        pool: int = 80,
+        pool: int = 30,
     ) -> None:
         self._score = score
         self._constraints = constraints
@@ -105,7 +107,9 @@ class ParentLists:
         """Score a set and keep it if no kept subset is as good."""
         value = self._score.local(child, members)
         self._scored[child][members] = value
-        if value <= self._search(child, members)[0]:
+        best = self._search(child, members)[0]
+        # A subset that is as good but for rounding comes first.
+        if best > -math.inf and value <= best + NEGLIGIBLE * (1 + abs(best)):
             return False
         insort(self._lists[child], (-value, members))
         if members & ~self._members[child]:
@@ -128,8 +132,9 @@ class ParentLists:
             extra = size - required.bit_count()
             if extra > COMPLETE_SIZE:
                 layer = self._best_of(child, layer, beam)
-            elif extra == COMPLETE_SIZE and len(singles) > pool:
+            elif extra == COMPLETE_SIZE and len(singles) > COMPLETE_PARENTS:
                 layer = self._best_of(child, layer, pool, kept_only=False)
+                singles = [v for v in singles if any(s >> v & 1 for s in layer)]
             layer = self._grown(child, layer, singles)
             if not layer:
                 return
@@ -140,6 +145,7 @@ class ParentLists:
         scored, bound = self._scored[child], self._score.bound
         for base in layer:
             floor = self._search(child, base)[0]
+            self._score.prepare(child, base)
             for v in singles:
                 members = base | 1 << v
                 if members == base or members in scored:

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from pgm.discrete_data import DiscreteData
+from pgm.structure.extensions import Extensions
 
 __all__ = ["ScoreName", "SetScore"]
 
@@ -24,6 +25,8 @@ ScoreName: TypeAlias = Literal["bic", "aic", "bdeu", "log-likelihood"]
 
 #: Bytes of row keys kept, so that a set's keys are made from those of a subset.
 KEPT_BYTES = 16 << 20
+#: Counting all variables at once costs as much as counting one in so many by itself.
+WORTH_ALL = 3
 
 
 class SetScore:
@@ -82,6 +85,9 @@ class SetScore:
         rate = {"bic": 0.5 * math.log(data.total), "aic": 1.0}.get(kind, 0.0)
         self._rates = [rate * (card - 1) for card in self.cards]
         self._n_log_n = None if data.weights is not None else _n_log_n(data.n_rows)
+        self._extensions = None
+        if self._n_log_n is not None and kind != "bdeu" and self.cards:
+            self._extensions = Extensions(self._columns, self.cards, self._n_log_n)
         self._values: dict[int, float] = {}
         self._cells: dict[int, int] = {0: 1}
         self._keys: dict[int, tuple[np.ndarray, int]] = {}
@@ -104,6 +110,23 @@ class SetScore:
             below = self.value(parents)
         rate = self._rates[child]
         return above - below - rate * self.cells(parents) if rate else above - below
+
+    def prepare(self, child: int, parents: int) -> None:
+        """Count the sets that families with one parent more consist of, all at once."""
+        if self._extensions is not None:
+            self._extend(self._extensions, parents | 1 << child)
+            self._extend(self._extensions, parents)
+
+    def _extend(self, extensions: Extensions, base: int) -> None:
+        """Count a set with each other variable, if many of those are not counted yet."""
+        values = self._values
+        wanted = [v for v in range(self.n_variables) if base | 1 << v not in values]
+        if len(wanted) * WORTH_ALL < self.n_variables:
+            return
+        empty = np.zeros(self._rows, dtype=np.uint16), 1
+        sums = extensions.sums(*(self._base_keys(base) if base else empty))
+        if sums is not None:
+            values.update(zip([base | 1 << v for v in wanted], sums[wanted].tolist(), strict=True))
 
     def total(self, parents: Sequence[int]) -> float:
         """Score of a graph given as one parent set per variable."""

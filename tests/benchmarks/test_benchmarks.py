@@ -7,11 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from benchmarks import __main__, run
+from benchmarks.missing import Case, check_best, deviation
+from benchmarks.parameters import difference, tables_by_counting, tables_of
+from benchmarks.peer_learning import Agrum, Pgmpy
 from benchmarks.report import MEASUREMENTS, Section, measurement, printed, verdict
 from benchmarks.targets import POSTERIORS
 from benchmarks.timing import Contender, alternate
+from pgm import BayesianNetwork
+from pgm.classic import asia
+from pgm.discrete_data import DiscreteData
+from pgm.structure import SetScore
 
 
 @pytest.mark.parametrize(
@@ -63,10 +73,14 @@ def test_a_long_call_is_timed_once() -> None:
 
 
 def test_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [measurement("load", 1234.5, "ms", target=3.0), measurement("parse", 1e-7, "s")]
+    rows = [
+        measurement("load", 1234.5, "ms", target=3.0),
+        measurement("parse", 1e-7, "s"),
+        measurement("distance", 7, ""),
+    ]
     assert printed(Section("Title", ["a note"], MEASUREMENTS, iter(rows))) == rows
     output = capsys.readouterr().out
-    for text in ("Title", "a note", "1,234", "1.0e-07", "MISS", "-"):
+    for text in ("Title", "a note", "1,234", "1.0e-07", "MISS", "-", " 7 "):
         assert text in output
 
 
@@ -81,3 +95,104 @@ def test_command_writes_what_it_measured(root: Path, shared: Path, tmp_path: Pat
     content = json.loads(out.read_text(encoding="utf-8"))
     assert content["machine"]["threads"] == 1
     assert [row["what"] for row in content["sections"]["loading"]] == ["asia"]
+
+
+def test_every_section_can_be_asked_for() -> None:
+    assert tuple(run.SECTIONS) == __main__.SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("sections", "network", "judged"),
+    [
+        (("parameters", "missing"), "alarm", []),
+        # A target for all rows says nothing about few; one from the same rows does.
+        (("structures",), "insurance", [f"insurance {n}, order_search 1 s, score" for n in "01"]),
+    ],
+)
+def test_command_learns_from_few_rows(
+    root: Path,
+    shared: Path,
+    tmp_path: Path,
+    sections: tuple[str, ...],
+    network: str,
+    judged: list[str],
+) -> None:
+    out = tmp_path / "measured.json"
+    few = ["--networks", network, "--rows", "200", "--repeats", "1", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", "--only", *sections, *few, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True)  # fails if a result is wrong
+    found = json.loads(out.read_text(encoding="utf-8"))["sections"]
+    assert tuple(found) == sections
+    rows = [row for section in found.values() for row in section]
+    assert all(row["peer"] is None and row["measured"] is not None for row in rows)
+    assert [row["what"] for row in rows if row["verdict"]] == judged
+
+
+def rows_of_asia(n: int, gaps: bool = False) -> tuple[BayesianNetwork, np.ndarray]:
+    """Rows from asia with tables that have no zeros, at which pyAgrum would stop."""
+    network = asia()
+    network.fit(network.sample(100, generator=0), 10.0)
+    codes = network.sample(n, generator=0).numpy().astype(np.int8)
+    if gaps:
+        codes[np.random.default_rng(0).random(codes.shape) < 0.3] = -1
+    return network, codes
+
+
+def test_tables_are_counted_from_the_rows_that_show_a_family() -> None:
+    network = BayesianNetwork([("rain", "wet")], {"rain": 3, "wet": 2})
+    codes = np.array([[0, 0], [0, 1], [0, 1], [-1, 1], [1, -1], [1, 0]])
+    rain, wet = tables_by_counting(network, codes)
+    np.testing.assert_allclose(rain, [3 / 5, 2 / 5, 0])
+    np.testing.assert_allclose(wet, [[1 / 3, 2 / 3], [1, 0], [1 / 2, 1 / 2]])
+
+
+def test_wrong_completions_are_rejected() -> None:
+    network, full = rows_of_asia(2000)
+    case = Case.draw(network, full, 0.3)
+    best, sample = network.impute(case.rows), network.impute(case.rows, "sample", 0)
+    probabilities = [p.numpy() for p in network.posterior_predictive(case.rows).values()]
+    assert check_best(case, best)[0]
+    assert deviation(case, sample.numpy(), probabilities) < 6
+    # Draws are not the most probable values, and those are no draws.
+    assert not check_best(case, sample)[0]
+    assert deviation(case, best.numpy(), probabilities) > 6
+    # A cell that was seen must stay.
+    changed = torch.where(torch.from_numpy(case.codes >= 0), 1 - sample, sample)
+    assert deviation(case, changed.numpy(), probabilities) == np.inf
+    assert not check_best(case, torch.where(torch.from_numpy(case.codes >= 0), 1 - best, best))[0]
+
+
+def test_pyagrum_learns_from_the_same_rows() -> None:
+    gum = pytest.importorskip("pyagrum")
+    network, codes = rows_of_asia(2000)
+    agrum, rows = Agrum(gum, network, codes), DiscreteData(codes, network.vocabulary)
+    number = {name: v for v, name in enumerate(network.variables)}
+    truth = [sum(1 << number[p] for p in network.parents(name)) for name in network.variables]
+    tables = agrum.tables(agrum.fit(agrum.read()))
+    assert difference(tables, tables_by_counting(network, codes)) < 1e-12
+    assert agrum.score(truth) == pytest.approx(SetScore(rows, "bic").total(truth), rel=1e-12)
+    found = agrum.parents(agrum.search("useGreedyHillClimbing")())
+    assert SetScore(rows, "bic").total(found) > SetScore(rows, "bic").total([0] * len(found))
+    graph = agrum.partial(agrum.pc(0.05)())
+    assert graph.adjacent[number["smoke"]] >> number["lung"] & 1
+
+
+def test_pyagrum_takes_the_same_steps_of_em() -> None:
+    gum = pytest.importorskip("pyagrum")
+    network, codes = rows_of_asia(100, gaps=True)
+    agrum = Agrum(gum, network, codes)
+    tables = agrum.tables(agrum.em(agrum.read(), 3, 0.1))
+    network.fit(codes, 0.1, init="current", max_iterations=3, tolerance=0.0, progress=False)
+    assert difference(tables, tables_of(network)) < 1e-12
+
+
+def test_pgmpy_learns_from_the_same_rows() -> None:
+    pytest.importorskip("pgmpy")
+    network, codes = rows_of_asia(2000)
+    pgmpy, score = Pgmpy(network, codes), SetScore(DiscreteData(codes, network.vocabulary))
+    number = {name: v for v, name in enumerate(network.variables)}
+    truth = [sum(1 << number[p] for p in network.parents(name)) for name in network.variables]
+    tables = pgmpy.tables(pgmpy.fit())
+    assert difference(tables, tables_by_counting(network, codes)) < 1e-12
+    assert pgmpy.score() == pytest.approx(score.total(truth), rel=1e-12)
+    assert score.total(pgmpy.climb()) > score.total([0] * len(truth))

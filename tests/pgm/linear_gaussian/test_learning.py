@@ -1,4 +1,4 @@
-"""Learning linear-Gaussian networks: least squares, EM with gaps, hidden variables, refusals."""
+"""Learning linear-Gaussian networks: least squares, EM with gaps, hidden variables."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ from pgm.linear_gaussian.score import GaussianScore
 from pgm.linear_gaussian_network import LinearGaussianNetwork
 
 NAN = math.nan
+
+
 NAMES = ["a", "b", "c", "d"]
+
+
 EDGES = [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]
+
+
 ABOVE = [[], [0], [0, 1], [2]]
 
 
@@ -376,80 +382,3 @@ def test_starts_are_random_only_by_their_generator():
     ends = [entry["objective"] for entry in several.history if entry["iteration"] == 4]
     assert len(ends) == 3
     assert several.log_prob(x).sum().item() >= max(ends) - 1e-9
-
-
-# Refusals ----------------------------------------------------------------------------------------
-
-SMALL = rows(6)
-
-
-def changed(value: float, place: tuple[int, int] = (1, 2)) -> Tensor:
-    x = SMALL.clone()
-    x[place] = value
-    return x
-
-
-BAD = {
-    "shape": ((SMALL[:, :3],), {}, ValueError, r"data must have shape \(n, 4\)"),
-    "inf": ((changed(math.inf),), {}, ValueError, r"finite .*\(1, 2\)"),
-    "words": (([["x"] * 4],), {}, TypeError, "data"),
-    "no column": ((pd.DataFrame({"a": [1.0]}),), {}, ValueError, "'b'"),
-    "words in a column": (
-        (pd.DataFrame({**{name: [1.0, 2.0] for name in "abc"}, "d": ["x", "y"]}),),
-        {},
-        TypeError,
-        "'d'",
-    ),
-    "few rows": ((SMALL[:3],), {}, ValueError, "'c' with 2 parents .*3 rows"),
-    "no rows": ((SMALL[:0],), {}, ValueError, "observed entry"),
-    "all missing": ((torch.full((9, 4), NAN),), {}, ValueError, "observed entry"),
-    "one row and a ridge": ((SMALL[:1], 1.0), {}, ValueError, "at least 2"),
-    "seldom observed": ((changed(NAN, (slice(2, 6), 3)),), {}, ValueError, "'d' .*2 rows"),
-    "constant with gaps": (
-        (torch.cat([changed(NAN)[:, :3], torch.full((6, 1), 0.1)], dim=1),),
-        {},
-        ValueError,
-        "'d' is constant",
-    ),
-    "weights negative": ((SMALL, 0.0, [1, 1, -1, 1, 1, 1]), {}, ValueError, "row 2"),
-    "weights NaN": ((SMALL, 0.0, [1, 1, NAN, 1, 1, 1]), {}, ValueError, "row 2"),
-    "weights inf": ((SMALL, 0.0, [1, 1, math.inf, 1, 1, 1]), {}, ValueError, "sample_weight"),
-    "weights zero": ((SMALL, 0.0, [0] * 6), {}, ValueError, "zero in every row"),
-    "weights short": ((SMALL, 0.0, [1, 1]), {}, ValueError, r"shape \(6,\)"),
-    "ridge negative": ((SMALL, -1.0), {}, ValueError, "ridge"),
-    "ridge NaN": ((SMALL, NAN), {}, ValueError, "ridge"),
-    "starts": ((changed(NAN),), {"n_starts": 0}, ValueError, "n_starts"),
-    "iterations": ((changed(NAN),), {"max_iterations": 0}, ValueError, "max_iterations"),
-    "tolerance": ((changed(NAN),), {"tolerance": -1.0}, ValueError, "tolerance"),
-    "generator": ((changed(NAN),), {"generator": "x"}, TypeError, "generator"),
-    "progress": ((changed(NAN),), {"progress": 3}, TypeError, "progress"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_data_are_named_and_change_nothing(case):
-    arguments, options, error, named = BAD[case]
-    net = truth()
-    before = numbers(net).copy()
-    with pytest.raises(error, match=named):
-        net.fit(*arguments, **options)
-    assert (numbers(net) == before).all() and net.history == []
-
-
-def test_determined_variables_and_gaps_do_not_go_together():
-    a = torch.linspace(-1, 1, 20, dtype=torch.float64)
-    x = torch.stack([a.sin(), 2 * a.sin()], dim=1)
-    x[3, 1] = NAN
-    net = LinearGaussianNetwork([("a", "b")], ["a", "b"])
-    with pytest.raises(ValueError, match="'b' is constant or determined"):
-        net.fit(x, max_iterations=10_000, tolerance=0.0)
-    found = net.fit(x, ridge=1e-3)
-    assert found.weights[0, 1].item() == pytest.approx(2.0, rel=1e-3)
-
-
-def test_fit_returns_the_network_and_a_history():
-    net = blank()
-    assert net.fit(rows(30, 0.2)) is net
-    assert {"start", "iteration", "objective", "change"} == set(net.history[0])
-    assert [entry["iteration"] for entry in net.history] == list(range(1, len(net.history) + 1))
-    assert not any([parameter.requires_grad for parameter in net.parameters()])

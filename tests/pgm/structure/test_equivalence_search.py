@@ -34,6 +34,9 @@ class SetFunction:
         self.values, self.penalty = values, penalty
         self.n_variables = len(values).bit_length() - 1
 
+    def prepare(self, child: int, parents: int) -> None:
+        pass
+
     def local(self, child: int, parents: int) -> float:
         gain = self.values[parents | 1 << child] - self.values[parents]
         return float(gain - self.penalty * 2 ** parents.bit_count())
@@ -313,6 +316,9 @@ def test_scores_that_differ_on_equivalent_graphs_are_refused():
     class Directed:
         n_variables = 4
         values = np.random.default_rng(1).normal(size=(4, 16))
+
+        def prepare(self, child: int, parents: int) -> None:
+            pass
 
         def local(self, child: int, parents: int) -> float:
             return float(self.values[child, parents])

@@ -30,6 +30,9 @@ class Table:
         self.n_variables = len(values)
         self.calls = 0
 
+    def prepare(self, child: int, parents: int) -> None:
+        pass
+
     def local(self, child: int, parents: int) -> float:
         assert not parents >> child & 1, "a family with the child among its parents"
         self.calls += 1
@@ -189,6 +192,9 @@ def test_stated_memory_is_what_it_takes(n, limit):
 def test_more_than_fits_is_refused_before_anything_is_scored():
     class Untouched:
         n_variables = 30
+
+        def prepare(self, child: int, parents: int) -> None:
+            pass
 
         def local(self, child: int, parents: int) -> float:
             raise AssertionError("scored before the size was looked at")

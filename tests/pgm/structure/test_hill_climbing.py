@@ -25,6 +25,9 @@ class Table:
         self.values = values
         self.n_variables = len(values)
 
+    def prepare(self, child: int, parents: int) -> None:
+        pass
+
     def local(self, child: int, parents: int) -> float:
         assert not parents >> child & 1, "a family with the child among its parents"
         return float(self.values[child, parents])

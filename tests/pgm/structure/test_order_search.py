@@ -43,6 +43,9 @@ class Arbitrary:
         self.n_variables = n
         self._values = np.random.default_rng(seed).normal(size=(n, 1 << n))
 
+    def prepare(self, child: int, parents: int) -> None:
+        pass
+
     def local(self, child: int, parents: int) -> float:
         return float(self._values[child, parents])
 
