@@ -11,6 +11,7 @@ from pgm.structure.independence import ConditionalIndependence
 from pgm.structure.learn import LearnedStructure, learn_structure
 from pgm.structure.order_search import order_search
 from pgm.structure.pc import pc
+from pgm.structure.quick_climb import quick_climb
 from pgm.structure.scores import SetScore
 from pgm.structure.trees import chow_liu, tan
 
@@ -31,6 +32,7 @@ __all__ = [
     "learn_structure",
     "order_search",
     "pc",
+    "quick_climb",
     "structural_hamming_distance",
     "tan",
 ]

@@ -17,11 +17,11 @@ from pgm.structure.constraints import Constraints
 from pgm.structure.cpdag import essential_graph
 from pgm.structure.equivalence_search import greedy_equivalence_search
 from pgm.structure.exact_search import exact_search
-from pgm.structure.hill_climbing import hill_climb
 from pgm.structure.independence import ConditionalIndependence
 from pgm.structure.local_score import SearchResult
 from pgm.structure.order_search import order_search
 from pgm.structure.pc import pc
+from pgm.structure.quick_climb import quick_climb
 from pgm.structure.scores import ScoreName, SetScore
 from pgm.structure.trees import chow_liu, tan
 
@@ -103,7 +103,7 @@ def learn_structure(
     """Learn a directed acyclic graph from complete rows.
 
     ============  ==========================================================================
-    "hill-climb"  best single edits with a tabu list: quick
+    "hill-climb"  best single edits with a tabu list, from no edge and from a forest: quick
     "order"       insertions in orders over scored parent lists: highest scores, a second or two
     "ges"         greedy search over equivalence classes
     "exact"       dynamic programming over subsets, up to about 20 variables
@@ -166,7 +166,7 @@ def _search(method: str | Search, generator: GeneratorLike, progress: bool | Non
     if not isinstance(method, str):
         return method
     searches: dict[str, Search] = {
-        "hill-climb": hill_climb,
+        "hill-climb": quick_climb,
         "order": partial(order_search, generator=generator, progress=progress),
         "ges": greedy_equivalence_search,
         "exact": exact_search,

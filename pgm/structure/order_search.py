@@ -37,7 +37,7 @@ def order_search(
     *,
     beam: int = 12,
     max_size: int = 6,
-    max_idle: int = 150,
+    max_idle: int = 300,
     time_limit: float | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,

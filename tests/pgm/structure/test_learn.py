@@ -83,6 +83,25 @@ def test_a_search_of_ones_own_is_a_function() -> None:
     assert found.score >= learn_structure(ROWS[:2000], "hill-climb", states=STATES).score
 
 
+def test_quick_climb_is_at_least_as_high_as_each_of_its_walks() -> None:
+    from pgm.structure import Constraints, SetScore, chow_liu, quick_climb
+
+    data = DiscreteData(ROWS[:1000], STATES)
+    free = Constraints.read(data.vocabulary)
+    found = quick_climb(SetScore(data), free)
+    walks = [
+        hill_climb(SetScore(data), free).score,
+        hill_climb(SetScore(data), free, start=chow_liu(SetScore(data))).score,
+    ]
+    assert found.score == pytest.approx(max(walks))
+    assert SetScore(data).total(found.parents) == pytest.approx(found.score)
+    assert quick_climb(SetScore(data), free) == found
+    known = Constraints.read(data.vocabulary, forbidden=[("lung", "either"), ("either", "lung")])
+    kept = quick_climb(SetScore(data), known)
+    assert known.permits(kept.parents)
+    assert kept.score == hill_climb(SetScore(data), known).score
+
+
 def test_white_and_black_lists_hold() -> None:
     limits = {"required": [("xray", "asia")], "forbidden": [("tub", "either"), ("either", "tub")]}
     for method in ("hill-climb", "order", "exact", "pc"):
