@@ -85,8 +85,8 @@ NOTES = (
     "              peer: the better graph of pyAgrum's two searches",
     "GES           peer: pyAgrum's MIIC",
     f"PC            G2 tests at {SIGNIFICANCE}, both; ours with degrees of freedom of the states",
-    f"              that occur, given at most {MAX_CONDITION} variables; distances of the partially",
-    "              directed graphs; pyAgrum's on insurance with --slow only",
+    f"              that occur, given at most {MAX_CONDITION} variables; distances of the",
+    "              partially directed graphs; pyAgrum's on insurance with --slow only",
     "A search must report the score of its graph, counted anew; PC's pairs that are apart must be",
     "independent given their separating sets.",
 )
