@@ -76,17 +76,17 @@ def _filled(
     column: Any, gaps: np.ndarray, codes: np.ndarray, labels: tuple[str, ...] | None
 ) -> Any:
     """A pandas column with states in its gaps, spelled as its other states are."""
-    categorical = column.dtype.name == "category"
     seen = column[~gaps]
-    in_codes = labels is None or (len(seen) and not any(isinstance(s, str) for s in seen))
-    if not (in_codes or len(seen)):
-        in_codes = column.dtype.kind in "iuf"
-    states = codes.tolist() if in_codes else [labels[code] for code in codes]
+    if len(seen):
+        labelled = any(isinstance(state, str) for state in seen)
+    else:
+        labelled = column.dtype.kind not in "iuf"
+    states = codes.tolist()
+    if labels is not None and labelled:
+        states = [labels[code] for code in states]
     result = column.copy()
-    if categorical:
+    if column.dtype.name == "category":
         known = set(column.cat.categories)
         result = result.cat.add_categories([s for s in dict.fromkeys(states) if s not in known])
-    elif not in_codes and column.dtype.kind in "iufb":
-        result = result.astype(object)
     result[gaps] = states
     return result
