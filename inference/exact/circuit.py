@@ -24,9 +24,8 @@ from inference.exact.clique_tables import CliqueValues
 
 __all__ = ["Circuit"]
 
-#: From the entries of a level and their sums to a key per entry: the smallest of a sum is chosen.
+#: From the entries of a level to their keys: the smallest key of every sum is chosen.
 Keys = Callable[[np.ndarray], np.ndarray]
-
 
 #: Sums of a situation's entries above this have lost nothing that matters to underflow.
 SMALLEST_SCALE = 1e-200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -62,3 +63,11 @@ def test_other_variables_are_refused() -> None:
     other = BayesianNetwork([], {"a": 2, "z": 2})
     with pytest.raises(ValueError, match="same variables"):
         plot_comparison(TRUE, other)
+
+
+def test_a_new_figure_has_two_panels_of_one_scale() -> None:
+    left, right = plot_comparison(TRUE, LEARNED)
+    assert left.figure is right.figure
+    assert left.get_xlim() == pytest.approx(right.get_xlim())
+    assert left.get_ylim() == pytest.approx(right.get_ylim())
+    plt.close(left.figure.number)
