@@ -17,6 +17,7 @@ from torch import Tensor
 __all__ = [
     "Values",
     "as_tensors",
+    "as_weights",
     "as_whole",
     "check_distribution",
     "check_finite",
@@ -53,6 +54,50 @@ def as_tensors(**values: Values) -> list[Tensor]:
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return [tensor.to(dtype) for tensor in tensors]
+
+
+def as_weights(sample_weight: Values | None, n_rows: int) -> Tensor:
+    """Weights of rows, in float64 and memory of their own; ones for None.
+
+    .. math:: 0 \\le w_i < \\infty
+
+    Arguments:
+        sample_weight: what a user passed under this name.
+        n_rows: how many there must be.
+
+    Shapes:
+        result: (n_rows,), on the device of a tensor given.
+
+    Raises:
+        TypeError: if they are no numbers.
+        ValueError: if there is not one finite and non-negative weight per row.
+
+    Example:
+        >>> as_weights([2, 0], 2)
+        tensor([2., 0.], dtype=torch.float64)
+    """
+    if sample_weight is None:
+        return torch.ones(n_rows, dtype=torch.float64)
+    if isinstance(sample_weight, Tensor):
+        weights = sample_weight.detach().to(torch.float64, copy=True)
+    else:
+        try:
+            weights = torch.from_numpy(np.array(sample_weight, dtype=np.float64))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"sample_weight must hold numbers: {error}") from None
+    if weights.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_rows},), one weight per row, "
+            f"found {tuple(weights.shape)}"
+        )
+    wrong = ~(weights.isfinite() & (weights >= 0))
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"sample_weight must be finite and not negative, found {weights[row].item():g} "
+            f"in row {row}"
+        )
+    return weights
 
 
 def as_whole(name: str, value: Any, least: int) -> int:

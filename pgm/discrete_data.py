@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from inference.exact.evidence import Variables, is_pandas
+from inference.inputs import as_weights
 
 __all__ = ["DiscreteData"]
 
@@ -74,7 +75,7 @@ class DiscreteData:
         self.vocabulary = given
         self.n_rows = len(self.columns[0]) if self.columns else len(data)
         if sample_weight is not None:
-            self.weights = _checked_weights(sample_weight, self.n_rows)
+            self.weights = as_weights(sample_weight, self.n_rows).cpu().numpy()
 
     @property
     def cards(self) -> tuple[int, ...]:
@@ -108,12 +109,23 @@ class DiscreteData:
 
     def take(self, rows: np.ndarray) -> DiscreteData:
         """The rows of the given numbers (or where a mask is true)."""
-        chosen = object.__new__(DiscreteData)
-        chosen.vocabulary = self.vocabulary
-        chosen.columns = tuple([column[rows] for column in self.columns])
-        chosen.weights = None if self.weights is None else self.weights[rows]
-        chosen.n_rows = len(chosen.columns[0]) if chosen.columns else 0
-        return chosen
+        columns = tuple([column[rows] for column in self.columns])
+        weights = None if self.weights is None else self.weights[rows]
+        return self._made(self.vocabulary, columns, weights, len(np.arange(self.n_rows)[rows]))
+
+    @classmethod
+    def _made(
+        cls,
+        vocabulary: Variables,
+        columns: tuple[np.ndarray, ...],
+        weights: np.ndarray | None,
+        n_rows: int,
+    ) -> DiscreteData:
+        """Data of parts that were checked before."""
+        made = cls.__new__(cls)
+        made.vocabulary, made.columns = vocabulary, columns
+        made.weights, made.n_rows = weights, n_rows
+        return made
 
     def keys(self, scope: Sequence[int]) -> np.ndarray:
         """Number of every row's cell in the table over ``scope``, last axis fastest.
@@ -150,27 +162,6 @@ class DiscreteData:
             raise ValueError("sample_weight is zero in every row; there is nothing to learn from")
 
 
-def _checked_weights(sample_weight: Any, n_rows: int) -> np.ndarray:
-    """Weights as float64, or an error."""
-    if isinstance(sample_weight, torch.Tensor):
-        sample_weight = sample_weight.detach().cpu().numpy()
-    try:
-        weights = np.array(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must hold numbers: {error}") from None
-    if weights.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_rows},), one weight per row, found {weights.shape}"
-        )
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            f"sample_weight must be finite and not negative, found {weights[row]} in row {row}"
-        )
-    return weights
-
-
 def _reordered(data: DiscreteData, given: Variables | None, argument: str) -> DiscreteData:
     """Data that were read before, under the wanted vocabulary."""
     known = data.vocabulary
@@ -188,11 +179,8 @@ def _reordered(data: DiscreteData, given: Variables | None, argument: str) -> Di
                 f"{known.labels[name] or known.cards[old]}, "
                 f"the model has {given.labels[name] or given.cards[v]}"
             )
-    chosen = object.__new__(DiscreteData)
-    chosen.vocabulary = given
-    chosen.columns = tuple([data.columns[old] for old in order])
-    chosen.weights, chosen.n_rows = data.weights, data.n_rows
-    return chosen
+    columns = tuple([data.columns[old] for old in order])
+    return DiscreteData._made(given, columns, data.weights, data.n_rows)
 
 
 def _from_columns(

@@ -20,7 +20,7 @@ from pgm.linear_gaussian.conditioning import GaussianConditioner
 from pgm.linear_gaussian.learning import EMOptions, LinearGaussianLearner
 from pgm.linear_gaussian.queries import GaussianPosterior, GaussianQueries
 from pgm.linear_gaussian.real_variables import RealVariables, row_weights
-from pgm.linear_gaussian.structural_equations import LinearEquations, topological_order
+from pgm.linear_gaussian.structural_equations import LinearEquations
 
 if TYPE_CHECKING:
     pass
@@ -88,7 +88,7 @@ class LinearGaussianNetwork(DirectedModel):
         names = RealVariables(variables)
         super().__init__(Digraph.from_edges(names.names, edges))
         self._names = names
-        self._order = topological_order(self._digraph)
+        self._order = [names.index[name] for name in self._digraph.topological()]
         coefficients = self._names.edge_values(weights, self._digraph.edges, "weights")
         self.weights = _fixed(coefficients)
         self.intercepts = _fixed(self._names.values(intercepts, 0.0, "intercepts"))
@@ -376,10 +376,6 @@ class LinearGaussianNetwork(DirectedModel):
         """Numbers of the parents of every variable."""
         index = self._names.index
         return [[index[p] for p in self._digraph.parents[name]] for name in self.variables]
-
-    def _checked(self, name: str) -> str:
-        """A name that the network has."""
-        return self.variables[self._names.number(name)]
 
 
 def _fixed(numbers: Tensor) -> nn.Parameter:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inference.inputs import as_weights
 from inference.logspace import log_normalize, logsumexp
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator, categorical
 from pgm.bayesian_network import BayesianNetwork
-from pgm.class_models.inputs import read_labels, read_weights
+from pgm.class_models.inputs import read_labels
 from pgm.class_models.learning import Learned, learn, nothing_learned
 from pgm.class_models.settings import Form, Kind, Settings
 
@@ -292,7 +293,7 @@ class NaiveBayes(Model):
             raise ValueError(
                 f"X and y must have equally many rows, found {len(found)} and {len(codes)}"
             )
-        weight = read_weights(sample_weight, len(found), found.device)
+        weight = as_weights(sample_weight, len(found)).to(found.device)
         if not weight.sum() > 0:
             raise ValueError("there must be a row of positive weight to score, found none")
         return float((weight * (found == codes.to(found.device))).sum() / weight.sum())

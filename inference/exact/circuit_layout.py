@@ -18,7 +18,7 @@ from math import prod
 
 import numpy as np
 
-from inference.exact.structure import bits
+from inference.exact.structure import bits, strides
 from inference.exact.tree import JunctionTree
 
 __all__ = ["Block", "CircuitLayout", "Level", "circuit_layout", "number_rows"]
@@ -253,25 +253,16 @@ def _situations(
 
 
 def _assignments(
-    wanted: Sequence[int], missing: Sequence[int], cards: Sequence[int], strides: Sequence[int]
+    wanted: Sequence[int], missing: Sequence[int], cards: Sequence[int], steps: Sequence[int]
 ) -> np.ndarray:
-    """Sum of state x stride over ``wanted`` for every assignment of ``missing``, last fastest."""
+    """Sum of state x step over ``wanted`` for every assignment of ``missing``, last fastest."""
     total = np.zeros((1,) * max(len(missing), 1), dtype=np.int64)
     for axis, v in enumerate(missing):
         if v in wanted:
             shape = [1] * len(missing)
             shape[axis] = cards[v]
-            total = total + (np.arange(cards[v]) * strides[wanted.index(v)]).reshape(shape)
+            total = total + (np.arange(cards[v]) * steps[wanted.index(v)]).reshape(shape)
     return np.broadcast_to(total, [cards[v] for v in missing] or (1,)).reshape(-1)
-
-
-def _strides(variables: Sequence[int], cards: Sequence[int]) -> list[int]:
-    """C-order strides of a table over some variables."""
-    strides, step = [], 1
-    for v in reversed(variables):
-        strides.append(step)
-        step *= cards[v]
-    return strides[::-1]
 
 
 class _Assembly:
@@ -293,7 +284,6 @@ class _Assembly:
         self._levels: list[Level] = []
         self._blocks: list[Block] = []
         self._entries = self._messages = self._situations = 0
-        self._first_situation = [0] * len(cliques)
 
     def add_level(self, members: Sequence[int]) -> None:
         """Lay out the cliques of one depth; those of the next depth are laid out already."""
@@ -376,12 +366,12 @@ class _Assembly:
     def _cells(self, block: Block) -> np.ndarray:
         """Cells of a block's entries in the clique tables."""
         axes = self._tree.cliques[block.clique]
-        strides = _strides(axes, self._cards)
+        steps = strides([self._cards[v] for v in axes])
         base = np.full(len(block.rows), self._offsets[block.clique], dtype=np.int64)
-        for v, stride in zip(axes, strides, strict=True):
+        for v, stride in zip(axes, steps, strict=True):
             if v not in block.missing:
                 base += self._columns[v][block.rows].astype(np.int64) * stride
-        free = _assignments(axes, block.missing, self._cards, strides)
+        free = _assignments(axes, block.missing, self._cards, steps)
         return (base[:, None] + free).reshape(-1)
 
     def _gathered(self, block: Block, child: int) -> np.ndarray:
@@ -389,7 +379,8 @@ class _Assembly:
         tree, below = self._tree, self._cliques[child]
         separator = tree.cliques[child][tree.residuals[child] :]
         shared = [v for v in separator if v in block.missing]
-        free = _assignments(shared, block.missing, self._cards, _strides(shared, self._cards))
+        steps = strides([self._cards[v] for v in shared])
+        free = _assignments(shared, block.missing, self._cards, steps)
         assert below.starts is not None
         first = below.starts[below.situations[block.rows]]
         return (first[:, None] + free).reshape(-1)

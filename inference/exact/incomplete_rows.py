@@ -155,7 +155,8 @@ class IncompleteRows:
                 for v in wanted:
                     states = block.states(v, cards)
                     sums = part @ _one_hot(states, cards[v])
-                    sums /= sums.sum(axis=1, keepdims=True).clip(min=np.finfo(float).tiny)
+                    with np.errstate(invalid="ignore"):  # 0 / 0 in impossible rows
+                        sums /= sums.sum(axis=1, keepdims=True)
                     result[place[v]][block.rows + rows.start] = sums
             for table in result:
                 table[rows][np.isneginf(logs)] = np.nan

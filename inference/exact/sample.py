@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from inference.exact.program import TreeProgram
-from inference.exact.structure import Structure
+from inference.exact.structure import Structure, strides
 
 __all__ = ["Draw", "ancestral_draws", "run_draws", "tree_draws"]
 
@@ -36,15 +36,6 @@ class Draw:
     given: tuple[tuple[int, int], ...]
     thresholds: np.ndarray
     drawn: tuple[tuple[int, int, int], ...]
-
-
-def _strides(cards: Sequence[int]) -> list[int]:
-    """Row-major strides of an index over several variables."""
-    strides, step = [], 1
-    for card in reversed(cards):
-        strides.append(step)
-        step *= card
-    return strides[::-1]
 
 
 def _thresholds(table: np.ndarray) -> np.ndarray:
@@ -70,10 +61,10 @@ def ancestral_draws(structure: Structure, tables: Sequence[np.ndarray]) -> list[
         axis = scope.index(head)
         parents = [v for v in scope if v != head]
         table = np.moveaxis(tables[factor], axis, 0).reshape(cards[head], -1)
-        strides = _strides([cards[v] for v in parents])
+        steps = strides([cards[v] for v in parents])
         draws.append(
             Draw(
-                tuple(zip(parents, strides, strict=True)),
+                tuple(zip(parents, steps, strict=True)),
                 _thresholds(table),
                 ((head, 1, cards[head]),),
             )
@@ -90,8 +81,8 @@ def tree_draws(program: TreeProgram) -> list[Draw]:
         if not program.semiring.linear:
             peak = table.max(axis=0)
             table = np.exp(table - np.where(np.isneginf(peak), 0.0, peak))
-        given = zip(clique[residual:], _strides(shape[residual:]), strict=True)
-        drawn = zip(clique[:residual], _strides(shape[:residual]), shape[:residual], strict=True)
+        given = zip(clique[residual:], strides(shape[residual:]), strict=True)
+        drawn = zip(clique[:residual], strides(shape[:residual]), shape[:residual], strict=True)
         draws.append(Draw(tuple(given), _thresholds(table), tuple(drawn)))
     return draws
 

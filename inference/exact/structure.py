@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-__all__ = ["Structure", "bits"]
+__all__ = ["Structure", "bits", "strides"]
 
 
 def bits(mask: int) -> list[int]:
@@ -26,6 +26,20 @@ def bits(mask: int) -> list[int]:
         positions.append(low.bit_length() - 1)
         mask ^= low
     return positions
+
+
+def strides(cards: Sequence[int]) -> list[int]:
+    """Row-major strides of an index over several variables.
+
+    Example:
+        >>> strides([2, 3, 4])
+        [12, 4, 1]
+    """
+    found, step = [], 1
+    for card in reversed(cards):
+        found.append(step)
+        step *= card
+    return found[::-1]
 
 
 @dataclass(frozen=True)

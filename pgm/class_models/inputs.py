@@ -18,7 +18,7 @@ from torch import Tensor
 from inference.exact.evidence import Variables, is_pandas
 from pgm.class_models.events import all_within
 
-__all__ = ["ClassLabels", "Columns", "read_labels", "read_weights"]
+__all__ = ["ClassLabels", "Columns", "read_labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,37 +136,6 @@ def _check_whole(labels: np.ndarray, argument: str) -> None:
 def _is_missing(value: object) -> bool:
     """Whether an object stands for a missing entry, in any spelling."""
     return value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value
-
-
-def read_weights(weights: Any, n: int, device: torch.device) -> Tensor:
-    """Sample weights (n,) in float64; ones for None.
-
-    Raises:
-        TypeError: if they are no numbers.
-        ValueError: if there is not one finite and non-negative weight per row.
-    """
-    if weights is None:
-        return torch.ones(n, dtype=torch.float64, device=device)
-    if isinstance(weights, Tensor):
-        found = weights.detach()
-    else:
-        array = np.asarray(weights)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"sample_weight must hold numbers, found dtype {array.dtype}")
-        found = _as_tensor(array)
-    found = found.to(device, torch.float64)
-    if found.shape != (n,):
-        raise ValueError(
-            f"sample_weight must hold one weight per row, ({n},), found {tuple(found.shape)}"
-        )
-    wrong = ~(found.isfinite() & (found >= 0))
-    if wrong.any():
-        row = int(wrong.nonzero()[0])
-        raise ValueError(
-            f"sample_weight must be finite and not negative, found {found[row].item():g} "
-            f"in row {row}"
-        )
-    return found
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pgm.class_models.inputs import ClassLabels, Columns, read_weights
+from inference.inputs import as_weights
+from pgm.class_models.inputs import ClassLabels, Columns
 from pgm.class_models.settings import Form, Settings
 
 __all__ = ["Learned", "learn", "nothing_learned"]
@@ -83,7 +84,7 @@ def learn(
     x = columns.read(X, codes=settings.has_codes, device=device)
     if len(x) != len(labels):
         raise ValueError(f"X and y must have equally many rows, found {len(x)} and {len(labels)}")
-    weight = read_weights(sample_weight, len(x), x.device)
+    weight = as_weights(sample_weight, len(x)).to(x.device)
     known = ClassLabels.of(labels if classes is None else classes)
     form = past.form if past else settings.form(known, columns, x)
     y = form.codes(labels).to(x.device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.evidence import is_pandas
+from inference.inputs import as_weights
 
 __all__ = ["RealVariables", "as_reals", "row_weights"]
 
@@ -51,28 +52,17 @@ def as_reals(value: Any, argument: str) -> Tensor:
 
 
 def row_weights(sample_weight: Any, n_rows: int) -> Tensor:
-    """Weights of the rows, float64 (n,); all one where None is given.
+    """Weights of the rows, float64 (n,), not all zero; ones where None is given.
 
     Raises:
-        TypeError, ValueError: if they are not n finite numbers, one is negative or all are zero.
+        TypeError, ValueError: as ``as_weights``; all are zero.
 
     Example:
         >>> row_weights([2, 0], 2)
         tensor([2., 0.], dtype=torch.float64)
     """
-    if sample_weight is None:
-        return torch.ones(n_rows, dtype=torch.float64)
-    weights = as_reals(sample_weight, "sample_weight").detach().double()
-    if weights.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_rows},), found {tuple(weights.shape)}"
-        )
-    if not (weights >= 0).all():
-        row = int((~(weights >= 0)).nonzero()[0])
-        raise ValueError(
-            f"sample_weight must not be negative or NaN, found {weights[row]:g} in row {row}"
-        )
-    if not weights.sum() > 0:
+    weights = as_weights(sample_weight, n_rows)
+    if sample_weight is not None and not weights.sum() > 0:
         raise ValueError("sample_weight must not be zero in every row")
     return weights
 

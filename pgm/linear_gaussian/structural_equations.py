@@ -14,21 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgm.directed import Digraph
-
-__all__ = ["LinearEquations", "topological_order"]
-
-
-def topological_order(graph: Digraph) -> list[int]:
-    """Numbers of the variables, parents before children.
-
-    Example:
-        >>> topological_order(Digraph(["a", "b"], {"a": ["b"]}))
-        [1, 0]
-    """
-    # Whatever is above a variable has fewer ancestors than it.
-    depth = [len(graph.ancestors([name])) for name in graph.names]
-    return sorted(range(len(depth)), key=depth.__getitem__)
+__all__ = ["LinearEquations"]
 
 
 @dataclass(frozen=True)
