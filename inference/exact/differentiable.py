@@ -23,7 +23,7 @@ def cut_tables(structure: Structure, flat: Tensor) -> list[Tensor]:
     """View a flat vector of all tables, (total,) or (B, total), as one tensor per factor."""
     offsets, lead = structure.offsets, flat.shape[:-1]
     return [
-        flat[..., start:stop].reshape(*lead, *shape)
+        flat[..., start:stop].reshape((*lead, *shape))
         for start, stop, shape in zip(offsets, offsets[1:], structure.shapes, strict=False)
     ]
 

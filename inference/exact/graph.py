@@ -20,6 +20,7 @@ from inference.exact.factor import Factor
 from inference.exact.freshness import Snapshot
 from inference.exact.plan import Plan
 from inference.exact.queries import Queries
+from inference.exact.scaled_tables import scaled
 from inference.exact.structure import Structure
 
 __all__ = ["FactorGraph"]
@@ -186,9 +187,7 @@ class FactorGraph:
             parts = [f.log_values.detach().cpu().double().reshape(-1) for f in self.factors]
             logs = torch.cat(parts).numpy() if parts else np.zeros(0)
             free = np.zeros(sum([self._variables.cards[v] for v in self._free]))
-            logs, log_scale = _scaled(logs, [len(part) for part in parts])
-            logs = np.concatenate([logs, free])
-            self._engine.load(np.exp(logs), log_scale, logs)
+            self._engine.load(*scaled(self._engine.structure, np.concatenate([logs, free])))
             self._snapshot = Snapshot(tensors)
         return Queries(self._engine, self._variables, self.device)
 
@@ -236,13 +235,3 @@ class FactorGraph:
             found |= {v: g for ((v,), _), g in zip(probes, gradients, strict=True)}
         names = self._variables.names
         return {names[v]: found[v].masked_fill(impossible[:, None], torch.nan) for v in numbers}
-
-
-def _scaled(logs: np.ndarray, lengths: Sequence[int]) -> tuple[np.ndarray, float]:
-    """Log values with every table's largest entry zero, and what was taken out in all."""
-    if not len(logs):
-        return logs, 0.0
-    starts = np.concatenate([[0], np.cumsum(lengths[:-1])]).astype(np.intp)
-    largest = np.maximum.reduceat(logs, starts)
-    largest = np.where(np.isneginf(largest), 0.0, largest)
-    return logs - np.repeat(largest, lengths), float(largest.sum())

@@ -18,7 +18,7 @@ from inference.exact.circuit import Circuit
 from inference.exact.circuit_layout import CircuitLayout, circuit_layout
 from inference.exact.clique_tables import CliqueTables
 from inference.exact.memory import free_memory, readable_bytes, readable_count
-from inference.exact.order import interaction_graph, min_fill
+from inference.exact.order import check_width, interaction_graph, min_fill
 from inference.exact.structure import Structure
 from inference.exact.tree import JunctionTree, build_tree
 
@@ -49,6 +49,7 @@ class RowCliques:
         structure = self.structure
         scopes = [structure.several_states(f) for f in range(len(structure.scopes))]
         logs = [float(np.log(max(card, 1))) for card in structure.cards]
+        check_width(scopes, logs)
         return build_tree(min_fill(interaction_graph(scopes), logs), structure.cards)
 
     @cached_property

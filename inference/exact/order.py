@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from math import log
 
 from inference.exact.structure import bits
 
-__all__ = ["Elimination", "interaction_graph", "min_fill", "min_weight"]
+__all__ = ["Elimination", "check_width", "interaction_graph", "min_fill", "min_weight"]
+
+#: Models with more variables are looked over before an order is worked out with care, which may
+#: take minutes there; and the log of a number of entries that no memory holds.
+LARGE, HOPELESS = 5000, 62 * log(2)
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,51 @@ class Elimination:
 
     order: tuple[int, ...]
     cliques: tuple[int, ...]
+
+
+def check_width(scopes: Sequence[Sequence[int]], log_cards: Sequence[float]) -> None:
+    """Refuse a large model whose tables would be hopelessly large, without long planning.
+
+    Variables are eliminated in the order of least weight, on plain sets, until a clique has more
+    than 2**62 joint states.
+
+    Arguments:
+        scopes: variables of every factor.
+        log_cards: logarithm of every variable's number of states.
+
+    Raises:
+        ValueError: then.
+    """
+    around: dict[int, set[int]] = {}
+    for scope in scopes:
+        for v in scope:
+            around.setdefault(v, set()).update(scope)
+    n = len(around)
+    if n <= LARGE:
+        return
+    weight = {v: sum([log_cards[u] for u in members]) for v, members in around.items()}
+    heap = [(load, v) for v, load in weight.items()]
+    heapify(heap)
+    while heap:
+        load, v = heappop(heap)
+        if weight.get(v) != load:
+            continue
+        members = around.pop(v)
+        if load > HOPELESS:
+            raise ValueError(
+                f"exact inference on these {n:,} variables needs a table over {len(members)} of "
+                "them with more than 2**62 entries, by the order of least weight. Observe some of "
+                "them, or use an approximate method (belief propagation, mean field, Gibbs "
+                "sampling)."
+            )
+        del weight[v]
+        members.discard(v)
+        for u in members:
+            own = around[u]
+            weight[u] += sum([log_cards[w] for w in members - own]) - log_cards[v]
+            own |= members
+            own.discard(v)
+            heappush(heap, (weight[u], u))
 
 
 def interaction_graph(scopes: Sequence[Sequence[int]]) -> dict[int, int]:

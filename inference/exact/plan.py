@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from inference.exact.memory import free_memory, readable_bytes, readable_count
-from inference.exact.order import Elimination, interaction_graph, min_fill, min_weight
+from inference.exact.order import (
+    Elimination,
+    check_width,
+    interaction_graph,
+    min_fill,
+    min_weight,
+)
 from inference.exact.structure import Structure, bits
 from inference.exact.tree import JunctionTree, build_tree
 
@@ -249,6 +255,7 @@ class _Planner:
         """Triangulate the factors' graph and join the cliques to a tree."""
         scopes = self.structure.scopes
         live = [self.live(scopes[f]) for f in factors]
+        check_width([*live, *joints], self.log_cards)
         graph = interaction_graph([*live, *joints])
         best = self._tree(min_fill(graph, self.log_cards))
         if best[0].entries > SMALL:
