@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +106,18 @@ class Model(nn.Module, ABC):
             ValueError: the file is damaged or no model file, holds another class, or its tensors
                 do not fit the model its configuration describes.
         """
+        return cls._loaded(path, cls.from_config)
+
+    @classmethod
+    def _loaded(
+        cls, path: str | os.PathLike[str], build: Callable[[dict[str, Any]], Self]
+    ) -> Self:
+        """Read a model whose file does not hold all that builds it: ``build`` knows the rest."""
         source = os.fspath(path)
         metadata, tensors = _read(source)
         config = _check_metadata(metadata, cls.__name__, source)
         try:
-            model = cls.from_config(config)
+            model = build(config)
         except Exception as error:  # a constructor may refuse arguments in its own way
             raise ValueError(
                 f"{source}: the configuration in the file does not build a {cls.__name__}: {error}"
