@@ -1,0 +1,182 @@
+"""Forward and backward recursions on scaled probabilities, with a proof that nothing was lost.
+
+.. math:: a_t = \\frac{b_t}{c_{t-1}} \\circ A^\\top a_{t-1}, \\quad c_t = \\sum_k a_t(k), \\quad
+          \\beta_{t-1} = A \\Bigl(\\frac{b_t}{c_{t-1}} \\circ \\beta_t\\Bigr), \\quad
+          \\log Z = \\sum_t (\\log c_t + m_t)
+
+Here b_t is the exponential of the emissions less their maximum m_t, and A that of the transitions
+less theirs. Start and end are part of the first and the last emission.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from inference.exact.chain.arrays import column_max, column_sum, index_like, namespace, zeros
+from inference.exact.chain.layout import ChainLayout
+from inference.exact.chain.log_space import Pass
+from inference.exact.chain.potentials import ChainPotentials
+from inference.exact.chain.safety import Safety
+from inference.exact.chain.strip import Strip, strips
+
+__all__ = ["Scan", "scaled_pass"]
+
+
+def scaled_pass(
+    potentials: ChainPotentials,
+    emissions: Any,
+    layout: ChainLayout,
+    weights: Any = None,
+    *,
+    posterior: bool = True,
+) -> tuple[Pass, np.ndarray]:
+    """Log partitions, and posteriors on request, of the sequences where scaling loses nothing.
+
+    All arguments are working arrays of one type.
+
+    Returns:
+        The results, and the numbers of the sequences that fail the rule of `Safety`: what is said
+        of those means nothing, and the counts of pairs leave them out.
+    """
+    xp, scan = namespace(emissions), Scan(potentials, emissions)
+    order = index_like(layout.order, emissions)
+    total = zeros(emissions, (layout.n_sequences,), "float64")
+    failed = zeros(emissions, (layout.n_sequences,), "bool")
+    failed[:] = not scan.safety.usable
+    counts = zeros(emissions, tuple(scan.transfer.shape), "float64")
+    unary = xp.empty_like(emissions) if posterior else None
+    with np.errstate(all="ignore"):
+        for strip in strips(emissions, layout) if scan.safety.usable else ():
+            owners = order[strip.left : strip.left + strip.widths[0]]
+            scan.load(strip)
+            scan.forward(strip)
+            if posterior or not scan.safety.dense:
+                scan.backward(strip, unary)
+            failed[owners] = bad = scan.failures(strip)
+            total[owners] = strip.sum_steps(strip.log_scales()) - scan.shift
+            if posterior:
+                scan.weigh(strip, bad, None if weights is None else weights[owners])
+                counts += scan.pairs(strip)
+    total += index_like(scan.shift * layout.lengths, emissions)
+    again = failed if xp is np else failed.cpu().numpy()
+    found = Pass(total, unary, counts if posterior else None)
+    return found, np.flatnonzero(again)
+
+
+class Scan:
+    """The passes over one strip of sequences after the other.
+
+    Arguments:
+        potentials: shared by all steps.
+        emissions: (K, N).
+        start, end: (K, B) by rank, of every sequence, instead of the shared ones.
+    """
+
+    def __init__(
+        self, potentials: ChainPotentials, emissions: Any, start: Any = None, end: Any = None
+    ) -> None:
+        xp = self.xp = namespace(emissions)
+        self.emissions, self.safety = emissions, Safety.of(potentials, emissions)
+        transitions = potentials.log_transitions
+        peak = float(transitions.max())
+        # Without any allowed transition there is nothing to shift by.
+        self.shift = peak if peak > -np.inf else 0.0
+        self.transfer = xp.exp(transitions - self.shift)
+        self.onward = self.transfer.T.copy() if xp is np else self.transfer.T.contiguous()
+        shape = tuple(emissions.shape)
+        self.start, self.end = [
+            xp.broadcast_to(shared[:, None], shape) if own is None else own  # type: ignore[index]
+            for shared, own in ((potentials.log_start, start), (potentials.log_end, end))
+        ]
+
+    def load(self, strip: Strip) -> None:
+        """Likelihoods: exponentials of shifted emissions, with starts and ends."""
+        left = strip.left
+        for t, (step, block) in enumerate(zip(strip.columns, strip.likelihoods, strict=True)):
+            width, after = strip.widths[t], strip.following[t]
+            block[:] = self.emissions[:, step]
+            if t == 0:
+                block += self.start[:, left : left + width]
+            if after < width:
+                block[:, after:] += self.end[:, left + after : left + width]
+            block -= column_max(block, strip.peaks[t])
+        if self.safety.dead_ends:
+            strip.low = self.low(strip)
+        self.xp.exp(strip.flat_likelihoods, out=strip.flat_likelihoods)
+
+    def forward(self, strip: Strip) -> None:
+        """Forward messages and their sums."""
+        xp, likelihoods, messages = self.xp, strip.likelihoods, strip.messages
+        scales, inverse = strip.scales, xp.empty_like(strip.scales[0])
+        messages[0][:] = likelihoods[0]
+        column_sum(messages[0], scales[0])
+        for t, n in enumerate(strip.widths[1:], 1):
+            xp.matmul(self.onward, messages[t - 1][:, :n], out=messages[t])
+            likelihoods[t] *= xp.reciprocal(scales[t - 1][:n], out=inverse[:n])
+            messages[t] *= likelihoods[t]
+            column_sum(messages[t], scales[t])
+
+    def backward(self, strip: Strip, unary: Any) -> None:
+        """Posteriors into ``unary``; likelihoods become 1 / c_{t-1} b_t beta_t (t > 0)."""
+        xp = self.xp
+        memory = xp.empty_like(strip.likelihoods[0]).reshape(-1)
+        for t in range(len(strip.widths) - 1, -1, -1):
+            n, after = strip.widths[t], strip.following[t]
+            beta = memory[: n * len(self.transfer)].reshape(-1, n)
+            if after:
+                xp.matmul(self.transfer, strip.likelihoods[t + 1], out=beta[:, :after])
+                if not self.safety.dense:
+                    alive = xp.sign(beta[:, :after]) if self.safety.dead_ends else 1.0
+                    beta[:, :after] += alive * self.safety.floor
+            if after < n:
+                beta[:, after:] = 1 / strip.scales[t][after:]
+            if t:
+                strip.likelihoods[t] *= beta
+            if unary is not None:
+                beta *= strip.messages[t]
+                unary[:, strip.columns[t]] = beta
+
+    def low(self, strip: Strip) -> Any:
+        """Which columns have an entry that is not zero and too small, (n_columns,)."""
+        tops = zeros(self.emissions, (strip.n_columns,), "bool")
+        for block, top in zip(strip.likelihoods, strip.cut(tops), strict=True):
+            top[:] = ((block < self.safety.log_low) & (block > -np.inf)).any(0)
+        return tops
+
+    def failures(self, strip: Strip) -> Any:
+        """Which sequences fail the rule, (widths[0],)."""
+        xp, safety = self.xp, self.safety
+        if safety.dense:
+            good = strip.flat_scales > 0
+        else:
+            good = strip.flat_scales >= 1 / safety.largest
+            for block, column in zip(strip.likelihoods, strip.cut(good), strict=True):
+                column &= xp.amax(block, 0) <= safety.largest
+            if safety.dead_ends:
+                good &= ~strip.low
+        if good.all():
+            return good[: strip.widths[0]] ^ True
+        return strip.sum_steps(~good) > 0
+
+    def weigh(self, strip: Strip, bad: Any, weights: Any) -> None:
+        """Weights into the backward factor of the counts of pairs; nothing of failed sequences."""
+        if bool(bad.any()):
+            for block, message, n in zip(
+                strip.likelihoods, strip.messages, strip.widths, strict=True
+            ):
+                block[:, bad[:n]] = message[:, bad[:n]] = 0
+        if weights is not None:
+            for block, n in zip(strip.likelihoods, strip.widths, strict=True):
+                block *= weights[:n]
+
+    def pairs(self, strip: Strip) -> Any:
+        """Sums of the posteriors of pairs of neighbours, (K, K) float64."""
+        xp = self.xp
+        found = zeros(self.emissions, tuple(self.transfer.shape), "float64")
+        product = xp.empty_like(self.transfer)
+        for t, n in enumerate(strip.widths[1:], 1):
+            before = strip.messages[t - 1][:, :n]
+            found += xp.matmul(before, strip.likelihoods[t].T, out=product)
+        return found * self.transfer
