@@ -1,0 +1,1 @@
+"""Parts of the linear-chain conditional random field: what it is given, and tagging schemes."""
