@@ -1,0 +1,1 @@
+"""Parts of the CRF tagger: features of tokens, their sparse products, training, chunks."""
