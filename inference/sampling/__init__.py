@@ -1,0 +1,1 @@
+"""Markov chains over joint states, and annealing along them."""
