@@ -1,0 +1,1 @@
+"""Parts of Markov random fields: tables from weights, constructors, learning, conversions."""
