@@ -1,0 +1,212 @@
+"""Learning a conditional random field by gradients of its (approximate) log-likelihood.
+
+.. math:: \\min_\\theta \\; \\frac{1}{N} \\Bigl[-\\sum_b \\log p_\\theta(y_b \\mid x_b)
+          + \\tfrac{\\lambda}{2} \\lVert \\theta \\rVert^2\\Bigr], \\qquad
+          N = \\text{number of labels}
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from inference.approximate.result import ConvergenceWarning
+from inference.inputs import as_whole
+from inference.learning.lbfgs import minimize
+from inference.progress import progress_bar
+from inference.random import GeneratorLike, as_generator
+from pgm.conditional.objectives import Bounded
+
+__all__ = ["Learner", "OptimizerForm", "Schedule"]
+
+OptimizerForm: TypeAlias = (
+    Literal["adam", "lbfgs"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in which steps to learn; checked.
+
+    Arguments:
+        epochs: passes over the data; with L-BFGS most iterations.
+        batch_size: inputs per step; with L-BFGS those worked on at a time.
+        learning_rate: of Adam.
+        optimizer: "adam", "lbfgs" (all data in every step), or a function from parameters to an
+            optimiser of torch.
+        l2: strength of the penalty on all parameters.
+
+    Raises:
+        TypeError, ValueError: if one is of the wrong kind or out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: OptimizerForm
+    l2: float
+
+    def __post_init__(self) -> None:
+        as_whole("epochs", self.epochs, least=1)
+        as_whole("batch_size", self.batch_size, least=1)
+        for name, value, least in (
+            ("learning_rate", self.learning_rate, 1e-300),
+            ("l2", self.l2, 0),
+        ):
+            if not least <= value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, found {value}")
+        if self.optimizer not in ("adam", "lbfgs") and not callable(self.optimizer):
+            raise ValueError(
+                "optimizer must be 'adam', 'lbfgs' or a function that makes one, "
+                f"found {self.optimizer!r}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """The objective of a data set, and the steps down.
+
+    Arguments:
+        parameters: what is learned.
+        log_likelihood: of rows with these numbers, (B,), nats.
+        n_rows: how many rows there are.
+        n_labels: how many labels there are in all.
+        precision: how short a gradient can be told from zero; ends L-BFGS.
+        schedule: how to step.
+        progress: True, False, or None: a bar if on a terminal.
+    """
+
+    parameters: list[nn.Parameter]
+    log_likelihood: Callable[[Tensor], Bounded]
+    n_rows: int
+    n_labels: int
+    precision: float
+    schedule: Schedule
+    progress: bool | None
+
+    def run(self, generator: GeneratorLike) -> list[dict[str, Any]]:
+        """Learn; returns the history.
+
+        Raises:
+            ValueError: if the objective is not finite: a labelling has probability zero, or the
+                steps are too long. The parameters are then those before the step.
+        """
+        if self.schedule.optimizer == "lbfgs":
+            history = self._full_batches()
+        else:
+            history = self._mini_batches(generator)
+        if history and history[-1]["converged"] < 1:
+            warnings.warn(
+                f"inference converged in {history[-1]['converged']:.0%} of the last epoch's "
+                "inputs only, so that its gradients are rough; a weaker coupling (l2), method="
+                "'tree-reweighted' or 'pseudo-likelihood' avoids that",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return history
+
+    def _mini_batches(self, generator: GeneratorLike) -> list[dict[str, Any]]:
+        source = as_generator(generator)
+        optimizer = self._optimizer()
+        history: list[dict[str, Any]] = []
+        with progress_bar(self.schedule.epochs, "CRF", self.progress) as bar:
+            for epoch in range(1, self.schedule.epochs + 1):
+                loss, converged = 0.0, 0
+                for rows in torch.randperm(self.n_rows, generator=source).split(
+                    self.schedule.batch_size
+                ):
+                    found = self._negative(rows)
+                    share = self.n_rows / len(rows) / self.n_labels
+                    optimizer.zero_grad(set_to_none=True)
+                    (found.value * share + self._penalty()).backward()
+                    optimizer.step()
+                    loss += found.value.item() / self.n_labels
+                    converged += int(found.converged.sum())
+                history.append(
+                    {"epoch": epoch, "loss": loss, "converged": converged / self.n_rows}
+                )
+                bar.update(1)
+                bar.set_postfix_str(f"{loss:.4g} nats per label")
+        return history
+
+    def _full_batches(self) -> list[dict[str, Any]]:
+        history: list[dict[str, Any]] = []
+        shares: list[float] = []
+
+        def objective(vector: Tensor) -> tuple[float, Tensor]:
+            self._write(vector)
+            for parameter in self.parameters:
+                parameter.grad = None
+            penalty = self._penalty()
+            penalty.backward()
+            total, converged = penalty.item(), 0
+            for rows in torch.arange(self.n_rows).split(self.schedule.batch_size):
+                found = self._negative(rows, strict=not shares)
+                if not math.isfinite(found.value.item()):
+                    # The line search has gone too far, and makes its step shorter.
+                    return math.inf, torch.zeros_like(vector)
+                (found.value / self.n_labels).backward()
+                total += found.value.item() / self.n_labels
+                converged += int(found.converged.sum())
+            shares.append(converged / self.n_rows)
+            return total, self._gradient()
+
+        rounding = max([torch.finfo(parameter.dtype).eps for parameter in self.parameters])
+        found = minimize(
+            objective,
+            torch.cat([parameter.detach().flatten().double() for parameter in self.parameters]),
+            max_iterations=self.schedule.epochs,
+            gradient_tolerance=max(self.precision, 10 * rounding),
+            value_tolerance=0.0,
+            progress=self.progress,
+            description="CRF",
+        )
+        self._write(found.x)
+        for step in found.history:
+            share = shares[step["evaluations"] - 1]
+            history.append({"epoch": step["iteration"], "loss": step["value"], "converged": share})
+        return history
+
+    def _negative(self, rows: Tensor, *, strict: bool = True) -> Bounded:
+        """Minus the log-likelihood of some rows, summed; ``strict`` refuses what is not finite."""
+        found = self.log_likelihood(rows)
+        finite = found.value.isfinite()
+        if strict and not finite.all():
+            place = int((~finite).nonzero()[0])
+            raise ValueError(
+                f"Y[{int(rows[place])}] has log-probability {found.value[place].item()}: a hard "
+                "zero forbids it, or the potentials are no longer finite (lower learning_rate)"
+            )
+        return Bounded(-found.value.sum(), found.converged)
+
+    def _penalty(self) -> Tensor:
+        """The penalty per label."""
+        squares = torch.stack([parameter.double().square().sum() for parameter in self.parameters])
+        return 0.5 * self.schedule.l2 / self.n_labels * squares.sum()
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        make = self.schedule.optimizer
+        if callable(make):
+            return make(self.parameters)
+        return torch.optim.Adam(self.parameters, self.schedule.learning_rate)
+
+    def _write(self, vector: Tensor) -> None:
+        """Put a flat vector into the parameters."""
+        with torch.no_grad():
+            parts = vector.split([parameter.numel() for parameter in self.parameters])
+            for parameter, part in zip(self.parameters, parts, strict=True):
+                parameter.copy_(part.view_as(parameter))
+
+    def _gradient(self) -> Tensor:
+        """The parameters' gradients as a flat vector."""
+        parts = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in self.parameters
+        ]
+        return torch.cat([part.flatten().double() for part in parts])
