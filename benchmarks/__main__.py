@@ -21,6 +21,10 @@ SECTIONS = (
     "parameters",
     "missing",
     "structures",
+    "propagation",
+    "chains",
+    "hidden_markov",
+    "tagging",
     "imports",
     "floors",
 )
@@ -38,10 +42,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=3.0,
         help="seconds per cell (default: 3); 3 samples or more unless one call takes longer",
     )
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: batches and sampling only")
+    add(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: where it has a use",
+    )
     add("--slow", action="store_true", help="also run what takes pyAgrum minutes and gigabytes")
     add("--rows", type=int, metavar="N", help="learn from no more rows than this; a quick try")
-    add("--no-peers", action="store_true", help="leave pyAgrum and pgmpy out")
+    add("--no-peers", action="store_true", help="leave the other libraries out")
     add("--json", type=Path, metavar="OUT", help="write everything measured to this file")
     add(
         "--data",

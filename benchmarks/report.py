@@ -25,6 +25,10 @@ __all__ = [
 
 Row = dict[str, Any]
 
+#: What the numbers depend on: ours, then the peers.
+PACKAGES = ("torch", "numpy", "pyagrum", "pgmpy")
+PACKAGES += ("hmmlearn", "pgmax", "python-crfsuite", "pytorch-crf", "torch-struct")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -134,7 +138,7 @@ def machine(device: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "numpy", "pyagrum", "pgmpy")},
+        "versions": {name: _version(name) for name in PACKAGES},
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }

@@ -12,15 +12,19 @@ import torch
 
 from benchmarks import (
     batches,
+    chains,
     floors,
+    hidden_markov,
     imports,
     loading,
     missing,
     parameters,
     posteriors,
+    propagation,
     queries,
     sampling,
     structures,
+    tagging,
 )
 from benchmarks.data import Data
 from benchmarks.peer import Peer
@@ -40,11 +44,15 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "parameters": parameters.section,
     "missing": missing.section,
     "structures": structures.section,
+    "propagation": propagation.section,
+    "chains": chains.section,
+    "hidden_markov": hidden_markov.section,
+    "tagging": tagging.section,
     "imports": imports.section,
     "floors": floors.section,
 }
 #: What has something to do on a GPU.
-ON_GPU = ("batches", "sampling")
+ON_GPU = ("batches", "sampling", "propagation", "chains", "hidden_markov", "tagging")
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25
 
@@ -82,6 +90,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         slow=arguments.slow,
         gum=Peer.module() if peers else None,
         pgmpy=peers and Pgmpy.installed(),
+        peers=peers,
         most_rows=arguments.rows,
     )
 

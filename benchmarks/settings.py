@@ -22,6 +22,7 @@ class Settings:
     Arguments:
         gum: the pyAgrum module, or None.
         pgmpy: whether pgmpy is there to compare with.
+        peers: whether to compare with any other library that is installed.
         slow: also run what takes pyAgrum minutes.
         most_rows: largest number of rows to learn from, or None.
     """
@@ -34,6 +35,7 @@ class Settings:
     slow: bool
     gum: Any
     pgmpy: bool
+    peers: bool
     most_rows: int | None
 
     def among(self, networks: Sequence[str]) -> list[str]:

@@ -28,6 +28,11 @@ FIGURES = {
     "crooked_rhyme": ["crooked_rhyme"],
     "sigmoid_explaining_away": ["sigmoid_explaining_away"],
     "spam_words": ["spam_words"],
+    "belief_propagation_error": ["belief_propagation_error"],
+    "chunking": ["chunking"],
+    "denoising": ["denoising"],
+    "faithful_hmm": ["faithful_hmm"],
+    "grid_crf": ["grid_crf"],
 }
 
 

@@ -1,0 +1,144 @@
+"""Linear-chain conditional random fields as a layer: log partition, gradient, best paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.peer_chain_crf import TorchCRF, TorchStruct
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.settings import Settings
+from benchmarks.timing import Contender
+from pgm import LinearChainCRF
+
+__all__ = ["section"]
+
+BATCH, LENGTH, TAGS = 64, 50, 20
+#: Milliseconds.
+GRADIENT = 2.5
+BEST_PATHS = 5.0
+#: Largest accepted difference of float32 numbers: relative of a sum of log partitions, absolute of
+#: a probability.
+RELATIVE, ABSOLUTE = 1e-5, 1e-4
+
+NOTES = (
+    f"Milliseconds for {BATCH} sequences of {LENGTH} tokens and {TAGS} tags in float32.",
+    "log Z and gradient  from emissions (B, T, K) that require a gradient, through backward(), to",
+    "                    the gradients of emissions, transitions, start and end",
+    "best paths          decode(): the tags of all sequences and their scores",
+    "peers: pytorch-crf (its emissions are transposed outside the clock) and torch-struct; their",
+    "       log Z and gradients of emissions, or paths, must be the same",
+)
+
+
+def section(settings: Settings) -> Section:
+    """The table of this section."""
+    return Section("Linear-chain CRF layer", NOTES, MEASUREMENTS, _rows(settings))
+
+
+def _rows(settings: Settings) -> Iterator[Row]:
+    layer = LinearChainCRF(TAGS).to(settings.device)
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in (layer.transitions, layer.start, layer.end):
+            weights.copy_(torch.randn(weights.shape, generator=draws) / 2)
+    emissions = torch.randn((BATCH, LENGTH, TAGS), generator=draws).to(settings.device)
+    yield from _gradients(settings, layer, emissions)
+    yield from _paths(settings, layer, emissions)
+
+
+def _peers(
+    settings: Settings, layer: LinearChainCRF
+) -> tuple[TorchCRF | None, TorchStruct | None]:
+    weights = layer.transitions, layer.start, layer.end
+    wanted = settings.peers
+    return (
+        TorchCRF(*weights) if wanted and TorchCRF.installed() else None,
+        TorchStruct(*weights) if wanted and TorchStruct.installed() else None,
+    )
+
+
+def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iterator[Row]:
+    """Log partition, forward and backward."""
+
+    def ours() -> tuple[Tensor, Tensor]:
+        layer.zero_grad()
+        x = emissions.detach().requires_grad_()
+        total = layer.log_partition(x).sum()
+        total.backward()
+        settings.wait()
+        assert x.grad is not None
+        return total.detach(), x.grad
+
+    torchcrf, struct = _peers(settings, layer)
+    contenders = [Contender.repeating("ours", ours)]
+    if torchcrf is not None:
+        turned = emissions.transpose(0, 1).contiguous()
+        call = torchcrf.log_partition_and_gradient
+        contenders.append(Contender.repeating("pytorch-crf", lambda: call(turned)))
+    if struct is not None:
+        call_struct = struct.log_partition_and_gradient
+        contenders.append(Contender.repeating("torch-struct", lambda: call_struct(emissions)))
+    times = settings.time(*contenders)
+    value, gradient = times["ours"].first
+    for peer in [contender.name for contender in contenders[1:]] or [None]:
+        off = []
+        if peer is not None:
+            their_value, theirs = times[peer].first
+            theirs = theirs.transpose(0, 1) if peer == "pytorch-crf" else theirs
+            off = [abs(float(value / their_value) - 1), float((gradient - theirs).abs().max())]
+        yield measurement(
+            "log Z and gradient" + (f" (peer: {peer})" if peer else ""),
+            1e3 * times["ours"].median,
+            "ms",
+            target=GRADIENT,
+            peer=1e3 * times[peer].median if peer else None,
+            right=not off or (off[0] <= RELATIVE and off[1] <= ABSOLUTE),
+            note=f"difference {off[0]:.0e} of log Z, {off[1]:.0e} of gradients" if off else "",
+            samples={name: timing.samples for name, timing in times.items()},
+        )
+
+
+def _paths(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iterator[Row]:
+    """Viterbi paths."""
+
+    def ours() -> Tensor:
+        found = layer.decode(emissions)[0]
+        settings.wait()
+        return found
+
+    torchcrf, struct = _peers(settings, layer)
+    contenders = [Contender.repeating("ours", ours)]
+    if torchcrf is not None:
+        turned = emissions.transpose(0, 1).contiguous()
+        decode = torchcrf.decode
+        contenders.append(Contender.repeating("pytorch-crf", lambda: decode(turned)))
+    if struct is not None:
+        argmax = struct.decode
+        contenders.append(Contender.repeating("torch-struct", lambda: argmax(emissions)))
+    times = settings.time(*contenders)
+    found = times["ours"].first.cpu()
+    for peer in [contender.name for contender in contenders[1:]] or [None]:
+        same = True
+        if peer == "pytorch-crf":
+            same = found.tolist() == times[peer].first
+        elif peer == "torch-struct":
+            same = bool((found == _path_of(times[peer].first)).all())
+        yield measurement(
+            "best paths" + (f" (peer: {peer})" if peer else ""),
+            1e3 * times["ours"].median,
+            "ms",
+            target=BEST_PATHS,
+            peer=1e3 * times[peer].median if peer else None,
+            right=same,
+            note="same paths" if peer and same else "",
+            samples={name: timing.samples for name, timing in times.items()},
+        )
+
+
+def _path_of(pairs: Tensor) -> Tensor:
+    """Tags (B, T) of indicators (B, T - 1, to, from)."""
+    last = pairs.sum(-1).argmax(-1)
+    return torch.cat([pairs[:, 0].sum(-2).argmax(-1)[:, None], last], 1)
