@@ -32,7 +32,7 @@ from inference.approximate.schedules import (
 from inference.exact.graph import FactorGraph
 from inference.inputs import as_whole
 
-__all__ = ["Gradient", "belief_propagation"]
+__all__ = ["Gradient", "belief_propagation", "fastest_messages"]
 
 Gradient: TypeAlias = Literal["unrolled", "implicit"]
 
@@ -154,7 +154,7 @@ def belief_propagation(
     # Undamped rounds end on a forest, however long the residual stands still before.
     policy = Damping(damping if damping is not None or model.has_cycles else 0.0)
     logs = LogMessages(model, mode)
-    kernel = logs if model.recorded else _fastest(problem, model, logs)
+    kernel = logs if model.recorded else fastest_messages(problem, model, logs)
     with torch.set_grad_enabled(model.recorded and gradient == "unrolled"):
         found = iterate(
             kernel,
@@ -206,7 +206,7 @@ def _perturbed(model: FactorGroups) -> FactorGroups:
     return replace(model, log_nodes=model.log_nodes + size * model.log_nodes.new_tensor(noise))
 
 
-def _fastest(
+def fastest_messages(
     problem: Problem[Any], model: FactorGroups, logs: LogMessages
 ) -> LogMessages | OddsMessages | LinearMessages:
     """The first form of messages that the model fits."""

@@ -18,6 +18,9 @@ from inference.approximate.odds import SAFE
 
 __all__ = ["LinearMessages"]
 
+#: Edges whose tables are worked on at a time, so that they stay in the cache.
+PIECE = 2048
+
 
 class LinearMessages:
     """Messages (B, 2, q, E): first those to the edges' first variables.
@@ -45,8 +48,7 @@ class LinearMessages:
         self._states = model.cards[0]
         nodes = model.log_nodes.detach().unflatten(-1, (-1, self._states))
         self._nodes = (nodes - nodes.amax(-1, keepdim=True)).exp().to(dtype).flatten(1)
-        tables = group.log_tables.detach()
-        self._tables = (tables - tables.amax((1, 2), keepdim=True)).exp_().to(dtype)
+        self._tables = _scaled(group.log_tables.detach().to(dtype))
         places = [group.states(model.offsets, slot).reshape(-1) for slot in (0, 1)]
         self._receivers = torch.cat(places)[None]
         shape = (model.rows, 2, self._states, len(group.scopes))
@@ -113,3 +115,13 @@ class LinearMessages:
             out.addcmul_(table, cavity)
         else:
             torch.maximum(out, table * cavity, out=out)
+
+
+def _scaled(logs: Tensor) -> Tensor:
+    """Exponentials of log tables (B, q, q, E), every table's largest entry one."""
+    out = torch.empty_like(logs)
+    for first in range(0, logs.shape[-1], PIECE):
+        piece, place = logs[..., first : first + PIECE], out[..., first : first + PIECE]
+        torch.sub(piece, piece.amax((1, 2), keepdim=True), out=place)
+        place.exp_()
+    return out

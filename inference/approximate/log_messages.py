@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import torch
@@ -50,25 +51,52 @@ class LogMessages:
         #: Iterations between two looks at the residual, at which the host waits for a GPU.
         self.check_every = 1 if device.type == "cpu" else 10
         self._spans: list[list[tuple[int, int]]] = []
-        targets, owners, factors, entries, messages = [], [], [], 0, 0
-        for number, group in enumerate(model.groups):
+        entries, messages = 0, 0
+        for group in model.groups:
             spans = []
-            for slot in range(len(group.cards)):
-                states = group.states(model.offsets, slot)
-                targets.append(states.reshape(-1))
-                count = states.shape[1]
-                owner = torch.arange(messages, messages + count, device=device)
-                owners.append(owner.repeat(group.cards[slot]))
-                if weights is not None:
-                    factors.append(weights[number].repeat(group.cards[slot]))
-                spans.append((entries, entries + states.numel()))
-                entries, messages = entries + states.numel(), messages + count
+            for card in group.cards:
+                size = card * len(group.scopes)
+                spans.append((entries, entries + size))
+                entries, messages = entries + size, messages + len(group.scopes)
             self._spans.append(spans)
-        empty = torch.zeros(0, dtype=torch.int64, device=device)
-        self._target = torch.cat(targets) if targets else empty
-        self._owner = torch.cat(owners) if owners else empty
-        self._exponent = torch.cat(factors) if factors else None
         self.n_messages = messages
+
+    # A faster form of messages may run instead; only the last beliefs need these then.
+
+    @cached_property
+    def _target(self) -> Tensor:
+        """Place, among the states of all variables, of every entry of the messages."""
+        offsets = self.model.offsets
+        return self._joined([g.states(offsets, slot) for g, slot in self._slots()])
+
+    @cached_property
+    def _owner(self) -> Tensor:
+        """Number of the message of every entry."""
+        owners, first = [], 0
+        for group, slot in self._slots():
+            count = len(group.scopes)
+            own = torch.arange(first, first + count, device=self.model.log_nodes.device)
+            owners.append(own.repeat(group.cards[slot]))
+            first += count
+        return self._joined(owners)
+
+    @cached_property
+    def _exponent(self) -> Tensor | None:
+        """Exponent of every entry's message."""
+        if self._weights is None:
+            return None
+        parts = zip(self.model.groups, self._weights, strict=True)
+        every = [weight.repeat(card) for group, weight in parts for card in group.cards]
+        return torch.cat(every) if every else None
+
+    def _slots(self) -> Iterator[tuple[FactorGroup, int]]:
+        for group in self.model.groups:
+            for slot in range(len(group.cards)):
+                yield group, slot
+
+    def _joined(self, parts: list[Tensor]) -> Tensor:
+        empty = torch.zeros(0, dtype=torch.int64, device=self.model.log_nodes.device)
+        return torch.cat([part.reshape(-1) for part in parts]) if parts else empty
 
     def start(self) -> Tensor:
         """Messages that say nothing."""

@@ -21,6 +21,9 @@ from inference.exact.graph import FactorGraph
 
 __all__ = ["ArrayProblem", "IsingGrid", "PairwiseArrays", "pose"]
 
+#: Edges whose tables are turned at a time.
+PIECE = 1024
+
 
 @dataclass(frozen=True)
 class PairwiseArrays:
@@ -84,8 +87,8 @@ class PairwiseArrays:
         nodes = self.log_unary.to(dtype).reshape(-1, n * q)
         tables = self.log_tables if self.log_tables.ndim == 4 else self.log_tables[None]
         check_fits(len(self.edges) * q * q * len(tables), tables.device)
-        tables = tables.expand(len(tables), len(self.edges), q, q).permute(0, 2, 3, 1)
-        group = FactorGroup(self.edges.long(), tables.to(dtype).contiguous())
+        tables = _edges_last(tables.expand(len(tables), len(self.edges), q, q).to(dtype))
+        group = FactorGroup(self.edges.long(), tables)
         constant = torch.zeros(1, dtype=torch.float64, device=nodes.device)
         return FactorGroups((q,) * n, nodes, (group,) if len(self.edges) else (), constant)
 
@@ -219,6 +222,18 @@ def pose(
     return ArrayProblem(graph)
 
 
+def _edges_last(tables: Tensor) -> Tensor:
+    """Tables (B, E, q, q) as (B, q, q, E), contiguous."""
+    turned = tables.permute(0, 2, 3, 1)
+    if tables.requires_grad:
+        return turned.contiguous()
+    # In pieces that stay in the cache this takes half the time.
+    out = torch.empty(turned.shape, dtype=tables.dtype, device=tables.device)
+    for first in range(0, tables.shape[1], PIECE):
+        out[..., first : first + PIECE] = turned[..., first : first + PIECE]
+    return out
+
+
 def _check_logs(name: str, value: Any, axes: tuple[int, ...], shape: str) -> None:
     """Refuse what is no tensor of logarithms of one of the shapes."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
@@ -239,7 +254,7 @@ def _check_edges(edges: Tensor, n: int) -> None:
         raise ValueError(
             f"edges must join variables 0..{n - 1}, found {pairs.min()}..{pairs.max()}"
         )
-    low, high = pairs.min(1), pairs.max(1)
+    low, high = np.minimum(*pairs.T), np.maximum(*pairs.T)
     if (low == high).any():
         raise ValueError(f"edges join variable {low[low == high][0]} to itself; use log_unary")
     keys = np.sort(low * n + high)

@@ -20,9 +20,9 @@ __all__ = [
     "as_kind_of",
     "check_chain",
     "check_fits",
-    "column_max",
     "column_sum",
     "empty",
+    "greatest",
     "index_like",
     "namespace",
     "sum_by",
@@ -83,11 +83,11 @@ def empty(like: Array, size: int) -> Any:
     return np.empty(size, dtype=like.dtype)
 
 
-def column_max(x: Array, out: Any) -> Any:
-    """Greatest entry of every column, (n,), of x (K, n)."""
+def greatest(x: Array, axis: int, out: Any) -> Any:
+    """Greatest entries along an axis."""
     if isinstance(x, Tensor):
-        return torch.amax(x, 0, out=out)
-    return np.maximum.reduce(x, axis=0, out=out)
+        return torch.amax(x, axis, out=out)
+    return np.maximum.reduce(x, axis=axis, out=out)
 
 
 def column_sum(x: Array, out: Any) -> Any:

@@ -27,7 +27,8 @@ class Safety:
     backward messages are within that factor of each other at every step but the last, where they
     are equal, hence below spread**2. As ``tiny * spread**2`` is below the rounding error (tiny is
     the least normal number: 1e-28 times the number of terms for float64, 1e-14 for float32),
-    nothing has to be watched.
+    nothing has to be watched. Where even spread**6 keeps it there, sums are divided out at every
+    fourth step only: between two of them they fall by no more than spread**4.
 
     *Other transitions* (zeros, or a wide range). A state may be cut off from the others, so that a
     path that has been lost may turn out best later. Here the backward messages are made upper
@@ -46,12 +47,14 @@ class Safety:
 
     Attributes:
         dense: whether nothing has to be watched.
+        every: steps from one scaling to the next.
         dead_ends: whether a state may lead nowhere.
         usable: whether the rule for other transitions can hold at all.
         largest, floor, log_low: the constants above.
     """
 
     dense: bool
+    every: int
     dead_ends: bool
     usable: bool
     largest: float
@@ -64,17 +67,19 @@ class Safety:
         xp = namespace(emissions)
         double = emissions.dtype == xp.float64
         tiny, log_spread = (2.3e-308, -322.0) if double else (1.2e-38, -27.6)
+        log_mild = log_spread / 3
         largest, floor, log_low = (1e70, 1e-150, -161.0) if double else (1e9, 1e-14, -23.0)
         transitions: Any = potentials.log_transitions
         ends: Any = potentials.log_end
         allowed = transitions > -math.inf
         if not bool(allowed.any()):
-            return cls(False, True, False, largest, floor, log_low)
+            return cls(False, 1, True, False, largest, floor, log_low)
         least = float(transitions[allowed].min() - transitions.max())
         if bool(allowed.all()) and least >= log_spread:
-            return cls(True, False, True, largest, floor, log_low)
+            every = 4 if least >= log_mild else 1
+            return cls(True, every, False, True, largest, floor, log_low)
         tokens = emissions.shape[1] == 0 or bool(emissions.min() > -math.inf)
         dead_ends = not (tokens and bool((ends > -math.inf).all() & allowed.any(1).all()))
         usable = 8 * potentials.n_states**2 * tiny * largest**2 <= floor
         usable &= least >= log_low or not dead_ends
-        return cls(False, dead_ends, usable, largest, floor, log_low)
+        return cls(False, 1, dead_ends, usable, largest, floor, log_low)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.exact.chain.arrays import column_max, column_sum, index_like, namespace, zeros
+from inference.exact.chain.arrays import column_sum, greatest, index_like, namespace, zeros
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import Pass
 from inference.exact.chain.potentials import ChainPotentials
@@ -93,30 +93,45 @@ class Scan:
 
     def load(self, strip: Strip) -> None:
         """Likelihoods: exponentials of shifted emissions, with starts and ends."""
-        left = strip.left
-        for t, (step, block) in enumerate(zip(strip.columns, strip.likelihoods, strict=True)):
-            width, after = strip.widths[t], strip.following[t]
-            block[:] = self.emissions[:, step]
-            if t == 0:
-                block += self.start[:, left : left + width]
-            if after < width:
-                block[:, after:] += self.end[:, left + after : left + width]
-            block -= column_max(block, strip.peaks[t])
         if self.safety.dead_ends:
-            strip.low = self.low(strip)
-        self.xp.exp(strip.flat_likelihoods, out=strip.flat_likelihoods)
+            strip.low = zeros(self.emissions, (strip.n_columns,), "bool")
+        for run in strip.runs:
+            blocks, peaks = strip.stacked(strip.likelihoods, run), strip.stacked(strip.peaks, run)
+            blocks[:] = strip.gathered(self.emissions, run)
+            self._add_ends(strip, run)
+            greatest(blocks, 1, peaks)
+            blocks -= peaks[:, None]
+            if self.safety.dead_ends:
+                small = ((blocks < self.safety.log_low) & (blocks > -np.inf)).any(1)
+                strip.low[strip.offsets[run[0]] : strip.offsets[run[1]]] = small.reshape(-1)
+            self.xp.exp(blocks, out=blocks)
+
+    def _add_ends(self, strip: Strip, run: tuple[int, int]) -> None:
+        """Starts and ends of the sequences that do so in a run; they end with its last step."""
+        first, last, left = run[0], run[1] - 1, strip.left
+        if first == 0:
+            strip.likelihoods[0] += self.start[:, left : left + strip.widths[0]]
+        width, after = strip.widths[last], strip.following[last]
+        if after < width:
+            strip.likelihoods[last][:, after:] += self.end[:, left + after : left + width]
 
     def forward(self, strip: Strip) -> None:
-        """Forward messages and their sums."""
+        """Forward messages and, where they are divided by them, their sums; elsewhere ones."""
         xp, likelihoods, messages = self.xp, strip.likelihoods, strip.messages
         scales, inverse = strip.scales, xp.empty_like(strip.scales[0])
+        strip.flat_scales[:] = 1
         messages[0][:] = likelihoods[0]
         column_sum(messages[0], scales[0])
+        divided = True
         for t, n in enumerate(strip.widths[1:], 1):
             xp.matmul(self.onward, messages[t - 1][:, :n], out=messages[t])
-            likelihoods[t] *= xp.reciprocal(scales[t - 1][:n], out=inverse[:n])
+            if divided:
+                likelihoods[t] *= xp.reciprocal(scales[t - 1][:n], out=inverse[:n])
             messages[t] *= likelihoods[t]
-            column_sum(messages[t], scales[t])
+            # What a sequence ends with is a part of its log partition, whatever its length.
+            divided = t % self.safety.every == 0 or strip.following[t] < n
+            if divided:
+                column_sum(messages[t], scales[t])
 
     def backward(self, strip: Strip, unary: Any) -> None:
         """Posteriors into ``unary``; likelihoods become 1 / c_{t-1} b_t beta_t (t > 0)."""
@@ -137,13 +152,6 @@ class Scan:
             if unary is not None:
                 beta *= strip.messages[t]
                 unary[:, strip.columns[t]] = beta
-
-    def low(self, strip: Strip) -> Any:
-        """Which columns have an entry that is not zero and too small, (n_columns,)."""
-        tops = zeros(self.emissions, (strip.n_columns,), "bool")
-        for block, top in zip(strip.likelihoods, strip.cut(tops), strict=True):
-            top[:] = ((block < self.safety.log_low) & (block > -np.inf)).any(0)
-        return tops
 
     def failures(self, strip: Strip) -> Any:
         """Which sequences fail the rule, (widths[0],)."""
@@ -175,8 +183,12 @@ class Scan:
         """Sums of the posteriors of pairs of neighbours, (K, K) float64."""
         xp = self.xp
         found = zeros(self.emissions, tuple(self.transfer.shape), "float64")
-        product = xp.empty_like(self.transfer)
-        for t, n in enumerate(strip.widths[1:], 1):
-            before = strip.messages[t - 1][:, :n]
-            found += xp.matmul(before, strip.likelihoods[t].T, out=product)
+        for first, stop in strip.runs:
+            if first:
+                before = strip.messages[first - 1][:, : strip.widths[first]]
+                found += xp.matmul(before, strip.likelihoods[first].T)
+            if stop - first > 1:
+                before = strip.stacked(strip.messages, (first, stop - 1))
+                after = strip.stacked(strip.likelihoods, (first + 1, stop))
+                found += xp.matmul(before, after.swapaxes(1, 2)).sum(0)
         return found * self.transfer

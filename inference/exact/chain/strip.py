@@ -1,15 +1,18 @@
 """Sequences that a recursion takes together, so that what a step touches stays in the cache.
 
-.. math:: w = \\max\\Bigl(32, \\frac{64\\ \\text{KiB}}{K \\cdot \\text{bytes per number}}\\Bigr)
+.. math:: w = \\max\\Bigl(32, \\frac{32\\ \\text{KiB}}{K \\cdot \\text{bytes per number}}\\Bigr)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from inference.exact.chain.arrays import empty, sum_by
@@ -17,7 +20,8 @@ from inference.exact.chain.layout import ChainLayout
 
 __all__ = ["Strip", "scratch", "strips"]
 
-_STEP_BYTES = 65536
+_STEP_BYTES = 32768
+_RUN_BYTES = 8 * _STEP_BYTES
 # Sequences below which a call costs more than the work it does.
 _LEAST_WIDTH = 32
 
@@ -36,7 +40,8 @@ class Strip:
         following: sequences at the step after every step.
         likelihoods, messages: (K, n) in one piece for every step.
         scales, peaks: (n,) for every step.
-        flat_likelihoods, flat_scales, flat_peaks: the same of all steps.
+        flat_likelihoods, flat_messages, flat_scales, flat_peaks: the same of all steps.
+        offsets: column at which every step begins.
         low: columns that a pass marks.
     """
 
@@ -48,7 +53,8 @@ class Strip:
         self.n_columns = sum(self.widths)
         sizes = (n_states, n_states, 1, 1)
         flat = [x[: n * self.n_columns] for x, n in zip(memory, sizes, strict=True)]
-        self.flat_likelihoods, _, self.flat_scales, self.flat_peaks = flat
+        self.flat_likelihoods, self.flat_messages, self.flat_scales, self.flat_peaks = flat
+        self.offsets = list(accumulate(self.widths, initial=0))
         self.likelihoods, self.messages = [
             [x.reshape(n_states, -1) for x in self.cut(part, n_states)] for part in flat[:2]
         ]
@@ -57,8 +63,60 @@ class Strip:
 
     def cut(self, flat: Any, rows: int = 1) -> list[Any]:
         """Views of the steps of an array of all columns."""
-        stops = list(accumulate(self.widths, initial=0))
-        return [flat[rows * a : rows * b] for a, b in pairwise(stops)]
+        return [flat[rows * a : rows * b] for a, b in pairwise(self.offsets)]
+
+    @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """First step and end of every run of equal width that is short enough for the cache.
+
+        A call for a run does the work of as many as it has steps. Its columns are slices at equal
+        distances, or it is a single step.
+        """
+        n_states = len(self.likelihoods[0])
+        step_bytes = n_states * self.widths[0] * self.flat_scales.itemsize
+        longest = max(1, _RUN_BYTES // step_bytes)
+        found, first = [], 0
+        for t in range(1, len(self.widths) + 1):
+            if t - first == longest or not self._continues(first, t):
+                found.append((first, t))
+                first = t
+        return found
+
+    def _continues(self, first: int, t: int) -> bool:
+        """Whether step t continues the run that has begun with ``first``."""
+        if t == len(self.widths) or self.widths[t] != self.widths[first]:
+            return False
+        columns = self.columns
+        if not isinstance(columns[first], slice) or columns[first].step is not None:
+            return False
+        distance = columns[first + 1].start - columns[first].start
+        return columns[t].start - columns[t - 1].start == distance
+
+    def stacked(self, parts: list[Any], run: tuple[int, int]) -> Any:
+        """The matrices (K, n), or vectors (n,), of a run in one piece, (steps, ..., n): a view."""
+        first, stop = run
+        whole = self.flat_likelihoods if parts is self.likelihoods else self.flat_messages
+        if parts is self.scales or parts is self.peaks:
+            whole = self.flat_scales if parts is self.scales else self.flat_peaks
+        shape = (stop - first, *parts[first].shape)
+        rows = parts[first].shape[0] if parts[first].ndim == 2 else 1
+        start = rows * self.offsets[first]
+        return whole[start : start + math.prod(shape)].reshape(shape)
+
+    def gathered(self, values: Any, run: tuple[int, int]) -> Any:
+        """Columns of a run of an array (K, N), (steps, K, n): a view where they are slices."""
+        first, stop = run
+        columns = self.columns[first]
+        if stop - first == 1:
+            return values[:, columns][None]
+        distance = self.columns[first + 1].start - columns.start
+        head = values[:, columns.start :]
+        shape = (stop - first, values.shape[0], self.widths[first])
+        if isinstance(values, Tensor):
+            down, along = values.stride()
+            return head.as_strided(shape, (distance * along, down, along), head.storage_offset())
+        down, along = values.strides
+        return as_strided(head, shape, (distance * along, down, along))
 
     def log_scales(self) -> Any:
         """Logarithms of scales and peaks, (n_columns,) float64."""

@@ -34,7 +34,7 @@ def pretend_dense(monkeypatch):
 
     def wrong(potentials, emissions):
         found = right(potentials, emissions)
-        return Safety(True, False, True, found.largest, found.floor, found.log_low)
+        return Safety(True, 1, False, True, found.largest, found.floor, found.log_low)
 
     monkeypatch.setattr(scaled.Safety, "of", wrong)
 
