@@ -111,7 +111,7 @@ class Factor:
             raise ValueError(f"scope {tuple(scope)} is no reordering of {self.scope}")
         lead = list(range(self.log_values.ndim - len(self.scope)))
         order = [self.log_values.ndim + self._axis(name) for name in scope]
-        return Factor(scope, self.log_values.permute(*lead, *order))
+        return Factor(scope, self.log_values.permute([*lead, *order]))
 
     def __mul__(self, other: Factor) -> Factor:
         """Multiply factors over the union of their scopes."""

@@ -227,11 +227,12 @@ class FactorGraph:
         )
         with torch.enable_grad():
             total = self._log_partition_recorded(given, probes)
+            whole = total.sum()
         impossible = total.detach().isneginf()
         for v in (observed | single) & found.keys():
             found[v][:, int(given.states[v]) if v in observed else 0] = 1.0
         if probes:
-            gradients = torch.autograd.grad(total.sum(), [probe for _, probe in probes])
+            gradients = torch.autograd.grad(whole, [probe for _, probe in probes])
             found |= {v: g for ((v,), _), g in zip(probes, gradients, strict=True)}
         names = self._variables.names
         return {names[v]: found[v].masked_fill(impossible[:, None], torch.nan) for v in numbers}

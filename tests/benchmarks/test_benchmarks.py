@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import __main__, run
+from benchmarks import __main__, propagation, run
 from benchmarks.missing import Case, check_best, deviation
 from benchmarks.parameters import difference, tables_by_counting, tables_of
 from benchmarks.peer_learning import Agrum, Pgmpy
+from benchmarks.peer_pgmax import PGMax
 from benchmarks.report import MEASUREMENTS, Section, measurement, printed, verdict
 from benchmarks.targets import POSTERIORS
 from benchmarks.timing import Contender, alternate
+from inference import IsingGrid
 from pgm import BayesianNetwork
 from pgm.classic import asia
 from pgm.discrete_data import DiscreteData
@@ -107,6 +109,7 @@ def test_every_section_can_be_asked_for() -> None:
         (("parameters", "missing"), "alarm", []),
         # A target for all rows says nothing about few; one from the same rows does.
         (("structures",), "insurance", [f"insurance {n}, order_search 1 s, score" for n in "01"]),
+        (("chains", "hidden_markov", "tagging"), "asia", ["log Z and gradient", "best paths"]),
     ],
 )
 def test_command_learns_from_few_rows(
@@ -126,6 +129,25 @@ def test_command_learns_from_few_rows(
     rows = [row for section in found.values() for row in section]
     assert all(row["peer"] is None and row["measured"] is not None for row in rows)
     assert [row["what"] for row in rows if row["verdict"]] == judged
+
+
+def test_propagation_is_judged_by_exact_elimination() -> None:
+    (row,) = propagation._against_exact("grid", *propagation._small_grid(0.3))
+    assert 0 < row["measured"] < 0.02
+    assert row["verdict"] == ""  # the upper bound is one
+    assert "settled" in row["note"]
+
+
+def test_pgmax_makes_the_same_messages() -> None:
+    if not PGMax.installed():
+        pytest.skip("needs PGMax, which is not installed")
+    grid = IsingGrid(*[0.3 * torch.randn(shape) for shape in ((4, 5), (4, 4), (3, 5))]).pairwise()
+    peer = PGMax(
+        grid.log_unary.reshape(4, 5, 2).numpy(), grid.edges.numpy(), grid.log_tables.numpy()
+    )
+    theirs = peer.marginals(peer.iterations(7)())
+    ours = propagation._run(grid, 7).marginals.reshape(4, 5, 2).numpy()
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def rows_of_asia(n: int, gaps: bool = False) -> tuple[BayesianNetwork, np.ndarray]:

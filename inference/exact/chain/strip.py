@@ -136,7 +136,8 @@ class Strip:
 
 def strips(like: Any, layout: ChainLayout) -> Iterator[Strip]:
     """Strips of all sequences with tokens, longest first, for messages like (K, N)."""
-    width = strip_width(like)
+    active = int(layout.sizes[0]) if layout.n_steps else 1
+    width = -(-active // -(-active // strip_width(like)))  # of much the same width
     memory = None
     for left, columns in enumerate(layout.strips(width)):
         widths = [step.stop - step.start for step in columns]

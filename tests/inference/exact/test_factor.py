@@ -122,3 +122,10 @@ def test_what_cannot_be_done():
     ):
         with pytest.raises(ValueError, match=r"."):
             call()
+
+
+def test_a_constant_is_a_factor_over_nothing():
+    constant = Factor([], torch.tensor(0.5, dtype=torch.float64))
+    assert constant.permute([]).log_values == 0.5
+    product = constant * Factor.from_potential(["a", "b"], AB)
+    torch.testing.assert_close(product.values, math.exp(0.5) * torch.tensor(AB).double())

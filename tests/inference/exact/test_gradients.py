@@ -438,3 +438,10 @@ def test_network_values_agree_with_and_without_gradients():
         for value in functions(net).values():
             assert not value.requires_grad
     assert not net.marginals({"d": 1})["a"].requires_grad
+
+
+def test_a_batch_of_graphs_is_asked_without_gradients():
+    graph = FactorGraph({"a": 2}, [Factor(["a"], torch.tensor([[0.0, 1.0], [2.0, 0.0]]))])
+    with torch.no_grad():
+        found = graph.marginals()["a"]
+    torch.testing.assert_close(found, graph.factors[0].log_values.double().softmax(1))

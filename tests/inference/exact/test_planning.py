@@ -251,3 +251,19 @@ def test_splitting_into_several_trees_is_exact():
         assert sum(group.complete for group in plan.groups) == 1
     with pytest.raises(ValueError, match="probability zero"):
         net.marginals({"s0": [0.0, 0.0, 0.0]})
+
+
+def test_a_hopeless_model_is_refused_without_long_planning():
+    """Orders that are worked out with care would take minutes here."""
+    side = 90
+    place = np.arange(side * side).reshape(side, side)
+    pairs = [*zip(place[:, :-1].flat, place[:, 1:].flat, strict=True)]
+    pairs += [*zip(place[:-1].flat, place[1:].flat, strict=True)]
+    cards = {str(v): 2 for v in place.flat}
+    table = torch.zeros(2, 2, dtype=torch.float64)
+    graph = FactorGraph(cards, [Factor([str(a), str(b)], table) for a, b in pairs])
+    with pytest.raises(ValueError, match=r"8,100 variables needs a table over \d+"):
+        graph.log_partition()
+    # A long chain of as many variables is no trouble.
+    chain = FactorGraph(cards, [Factor([str(v), str(v + 1)], table) for v in range(side**2 - 1)])
+    assert chain.log_partition().item() == pytest.approx(side**2 * np.log(2), rel=1e-12)
