@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inference import Factor, FactorGraph
 from inference.approximate import IsingGrid, PairwiseArrays, belief_propagation
-from inference.approximate.belief_propagation import _fastest
+from inference.approximate.belief_propagation import fastest_messages
 from inference.approximate.linear_messages import LinearMessages
 from inference.approximate.log_messages import LogMessages, Mode
 from inference.approximate.odds import EdgeList, GridPlanes, OddsMessages
@@ -155,7 +155,7 @@ def test_the_range_decides_which_form_runs(dtype, reach, q):
     for share, expected in ((0.95, form), (1.05, LogMessages)):
         model = path(share * (reach - 2 * math.log(q) * (q > 2)) / 2, q, dtype=dtype)
         problem = pose(model, None)
-        kernel = _fastest(problem, problem.model, LogMessages(problem.model))
+        kernel = fastest_messages(problem, problem.model, LogMessages(problem.model))
         assert type(kernel) is expected
         found = belief_propagation(model)
         last = found.marginals[-1].double()
@@ -170,7 +170,7 @@ def test_hard_zeros_run_on_logarithms(q):
     tables = model.log_tables.masked_fill(~torch.eye(q, dtype=torch.bool), -torch.inf)
     forced = PairwiseArrays(model.log_unary, model.edges, tables)
     problem = pose(forced, None)
-    kernel = _fastest(problem, problem.model, LogMessages(problem.model))
+    kernel = fastest_messages(problem, problem.model, LogMessages(problem.model))
     assert isinstance(kernel, LogMessages)
     found = belief_propagation(forced).marginals
     torch.testing.assert_close(found, found[:1].expand(4, q))
@@ -183,7 +183,7 @@ def test_hard_zeros_run_on_logarithms(q):
 def test_mixed_cardinalities_run_on_logarithms():
     graph = FactorGraph({"a": 2, "b": 3}, [Factor(["a", "b"], torch.randn(2, 3))])
     problem = pose(graph, None)
-    kernel = _fastest(problem, problem.model, LogMessages(problem.model))
+    kernel = fastest_messages(problem, problem.model, LogMessages(problem.model))
     assert isinstance(kernel, LogMessages)
 
 
