@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from benchmarks.peer_chain_crf import TorchCRF, TorchStruct
 from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
-from benchmarks.timing import Contender
+from benchmarks.timing import Call, Contender
 from pgm import LinearChainCRF
 
 __all__ = ["section"]
@@ -49,15 +50,20 @@ def _rows(settings: Settings) -> Iterator[Row]:
     yield from _paths(settings, layer, emissions)
 
 
-def _peers(
-    settings: Settings, layer: LinearChainCRF
-) -> tuple[TorchCRF | None, TorchStruct | None]:
+def _contenders(
+    settings: Settings, layer: LinearChainCRF, emissions: Tensor, method: str, ours: Call
+) -> list[Contender]:
+    """Ours and a method of the same name of every peer that is there."""
     weights = layer.transitions, layer.start, layer.end
-    wanted = settings.peers
-    return (
-        TorchCRF(*weights) if wanted and TorchCRF.installed() else None,
-        TorchStruct(*weights) if wanted and TorchStruct.installed() else None,
-    )
+    found = [Contender.repeating("ours", ours)]
+    if settings.peers and TorchCRF.installed():
+        turned = emissions.transpose(0, 1).contiguous()
+        call = partial(getattr(TorchCRF(*weights), method), turned)
+        found.append(Contender.repeating("pytorch-crf", call))
+    if settings.peers and TorchStruct.installed():
+        call = partial(getattr(TorchStruct(*weights), method), emissions)
+        found.append(Contender.repeating("torch-struct", call))
+    return found
 
 
 def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iterator[Row]:
@@ -72,15 +78,7 @@ def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> 
         assert x.grad is not None
         return total.detach(), x.grad
 
-    torchcrf, struct = _peers(settings, layer)
-    contenders = [Contender.repeating("ours", ours)]
-    if torchcrf is not None:
-        turned = emissions.transpose(0, 1).contiguous()
-        call = torchcrf.log_partition_and_gradient
-        contenders.append(Contender.repeating("pytorch-crf", lambda: call(turned)))
-    if struct is not None:
-        call_struct = struct.log_partition_and_gradient
-        contenders.append(Contender.repeating("torch-struct", lambda: call_struct(emissions)))
+    contenders = _contenders(settings, layer, emissions, "log_partition_and_gradient", ours)
     times = settings.time(*contenders)
     value, gradient = times["ours"].first
     for peer in [contender.name for contender in contenders[1:]] or [None]:
@@ -109,15 +107,7 @@ def _paths(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iter
         settings.wait()
         return found
 
-    torchcrf, struct = _peers(settings, layer)
-    contenders = [Contender.repeating("ours", ours)]
-    if torchcrf is not None:
-        turned = emissions.transpose(0, 1).contiguous()
-        decode = torchcrf.decode
-        contenders.append(Contender.repeating("pytorch-crf", lambda: decode(turned)))
-    if struct is not None:
-        argmax = struct.decode
-        contenders.append(Contender.repeating("torch-struct", lambda: argmax(emissions)))
+    contenders = _contenders(settings, layer, emissions, "decode", ours)
     times = settings.time(*contenders)
     found = times["ours"].first.cpu()
     for peer in [contender.name for contender in contenders[1:]] or [None]:

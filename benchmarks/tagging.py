@@ -95,7 +95,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
         "",
         target=settings.target(F1),
         more=True,
-        note=f"tagged in {seconds:.2f} s; token accuracy {tagger.score(tests, gold):.4f}",
+        note=f"{score.f1:.2%}, tokens {tagger.score(tests, gold):.2%}; tagged in {seconds:.2f} s",
     )
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from inference.model import Model
 from pgm.directed import Digraph
+from pgm.row_model import RowModel
 
 if TYPE_CHECKING:
     import networkx
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectedModel"]
 
 
-class DirectedModel(Model):
+class DirectedModel(RowModel):
     """Abstract base of models whose density is a product of one conditional per variable.
 
     .. math:: p(x_1, \\dots, x_V) = \\prod_v p(x_v \\mid x_{\\pi(v)})
@@ -29,21 +26,6 @@ class DirectedModel(Model):
     def __init__(self, digraph: Digraph) -> None:
         super().__init__()
         self._digraph = digraph
-
-    @abstractmethod
-    def log_prob(self, x: Any) -> Tensor:
-        """Log-probability of every row, (n,), nats; missing entries are integrated out."""
-
-    def score(self, x: Any) -> Tensor:
-        """Mean log-probability of the rows, nats, ().
-
-        Raises:
-            ValueError: no rows.
-        """
-        logs = self.log_prob(x)
-        if not len(logs):
-            raise ValueError("x has no rows; the mean of nothing is not defined")
-        return logs.mean()
 
     @property
     def variables(self) -> tuple[str, ...]:

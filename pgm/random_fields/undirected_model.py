@@ -6,16 +6,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from inference.exact.evidence import Variables
-from inference.model import Model
 from inference.sampling.factor_arrays import FactorArrays
+from pgm.row_model import RowModel
 
 if TYPE_CHECKING:
     import networkx
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["UndirectedModel"]
 
 
-class UndirectedModel(Model):
+class UndirectedModel(RowModel):
     """Abstract base of models whose weight is a product of factors of discrete variables.
 
     .. math:: p(x) \\propto \\prod_f \\phi_f(x_{S_f})
@@ -37,21 +34,6 @@ class UndirectedModel(Model):
         super().__init__()
         self.vocabulary = vocabulary
         self.arrays = arrays
-
-    @abstractmethod
-    def log_prob(self, x: Any) -> Tensor:
-        """Log-probability of every row, (n,), nats; missing entries are summed out."""
-
-    def score(self, x: Any) -> Tensor:
-        """Mean log-probability of the rows, nats, ().
-
-        Raises:
-            ValueError: no rows.
-        """
-        logs = self.log_prob(x)
-        if not len(logs):
-            raise ValueError("x has no rows; the mean of nothing is not defined")
-        return logs.mean()
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -96,7 +96,8 @@ class Scan:
         if self.safety.dead_ends:
             strip.low = zeros(self.emissions, (strip.n_columns,), "bool")
         for run in strip.runs:
-            blocks, peaks = strip.stacked(strip.likelihoods, run), strip.stacked(strip.peaks, run)
+            blocks = strip.stacked(strip.flat_likelihoods, run, len(self.transfer))
+            peaks = strip.stacked(strip.flat_peaks, run)
             blocks[:] = strip.gathered(self.emissions, run)
             self._add_ends(strip, run)
             greatest(blocks, 1, peaks)
@@ -188,7 +189,8 @@ class Scan:
                 before = strip.messages[first - 1][:, : strip.widths[first]]
                 found += xp.matmul(before, strip.likelihoods[first].T)
             if stop - first > 1:
-                before = strip.stacked(strip.messages, (first, stop - 1))
-                after = strip.stacked(strip.likelihoods, (first + 1, stop))
+                n_states = len(self.transfer)
+                before = strip.stacked(strip.flat_messages, (first, stop - 1), n_states)
+                after = strip.stacked(strip.flat_likelihoods, (first + 1, stop), n_states)
                 found += xp.matmul(before, after.swapaxes(1, 2)).sum(0)
         return found * self.transfer

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -92,16 +91,13 @@ class Strip:
         distance = columns[first + 1].start - columns[first].start
         return columns[t].start - columns[t - 1].start == distance
 
-    def stacked(self, parts: list[Any], run: tuple[int, int]) -> Any:
-        """The matrices (K, n), or vectors (n,), of a run in one piece, (steps, ..., n): a view."""
+    def stacked(self, flat: Any, run: tuple[int, int], rows: int | None = None) -> Any:
+        """A run's part of the memory of all steps, (steps, n) or (steps, rows, n): a view."""
         first, stop = run
-        whole = self.flat_likelihoods if parts is self.likelihoods else self.flat_messages
-        if parts is self.scales or parts is self.peaks:
-            whole = self.flat_scales if parts is self.scales else self.flat_peaks
-        shape = (stop - first, *parts[first].shape)
-        rows = parts[first].shape[0] if parts[first].ndim == 2 else 1
-        start = rows * self.offsets[first]
-        return whole[start : start + math.prod(shape)].reshape(shape)
+        steps, width = stop - first, self.widths[first]
+        start, size = self.offsets[first] * (rows or 1), steps * width * (rows or 1)
+        shape = (steps, width) if rows is None else (steps, rows, width)
+        return flat[start : start + size].reshape(shape)
 
     def gathered(self, values: Any, run: tuple[int, int]) -> Any:
         """Columns of a run of an array (K, N), (steps, K, n): a view where they are slices."""
