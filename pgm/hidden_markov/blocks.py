@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
+from inference.exact.chain.symbols import SymbolEmissions
 from inference.exact.memory import free_memory, readable_bytes
 from inference.logspace import logsumexp, safe_log
 from pgm.hidden_markov.emissions import Emissions
@@ -88,6 +89,10 @@ class Block:
     def log_likelihood(self, numbers: ModelNumbers, out: Tensor | None = None) -> Tensor:
         """Log-probabilities of every observation in every state, (K, n), nats."""
         return self.emissions.log_likelihood(numbers.emissions, self.prepared, out)
+
+    def scores(self, numbers: ModelNumbers, out: Tensor | None = None) -> Tensor | SymbolEmissions:
+        """The same for the chain engine alone."""
+        return self.emissions.scores(numbers.emissions, self.prepared, out)
 
     def ordered(self, packed: Tensor) -> Tensor:
         """What belongs to packed columns (..., n) as rows (n, ...) in the order given."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.exact.chain.symbols import SymbolEmissions
 from inference.inputs import check_distribution
 from inference.logspace import safe_log
 from inference.random import categorical
@@ -152,9 +153,14 @@ class CategoricalEmissions(Emissions):
         self, numbers: Numbers, prepared: Tensor, out: Tensor | None = None
     ) -> Tensor:
         """Table entries."""
-        logs = safe_log(numbers["emission_probs"])
-        table = torch.cat([logs, logs.new_zeros(len(logs), 1)], dim=1)
-        return torch.gather(table, 1, prepared.expand(len(logs), -1), out=out)
+        table = _log_table(numbers)
+        return torch.gather(table, 1, prepared.expand(len(table), -1), out=out)
+
+    def scores(
+        self, numbers: Numbers, prepared: Tensor, out: Tensor | None = None
+    ) -> SymbolEmissions:
+        """The table, and the codes."""
+        return SymbolEmissions(_log_table(numbers), prepared)
 
     def statistics(self, numbers: Numbers, prepared: Tensor, weights: Tensor) -> Statistics:
         """Expected counts."""
@@ -205,6 +211,12 @@ class CategoricalEmissions(Emissions):
         """Codes, int64."""
         logs = safe_log(numbers["emission_probs"].detach())
         return categorical(logs[states], generator=generator)
+
+
+def _log_table(numbers: Numbers) -> Tensor:
+    """Log-probabilities of the symbols and of a missing one, (K, M + 1)."""
+    logs = safe_log(numbers["emission_probs"])
+    return torch.cat([logs, logs.new_zeros(len(logs), 1)], dim=1)
 
 
 def _symbols(part: Any) -> list[str | None] | np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from inference.exact.chain.symbols import SymbolEmissions
 from pgm.hidden_markov.token_sequences import TokenSequences
 
 __all__ = ["Emissions", "Init", "Numbers", "Options", "Statistics"]
@@ -117,6 +118,12 @@ class Emissions(ABC):
 
         Differentiable with respect to the numbers, unless ``out`` takes the result.
         """
+
+    def scores(
+        self, numbers: Numbers, prepared: Any, out: Tensor | None = None
+    ) -> Tensor | SymbolEmissions:
+        """The log-likelihoods in the form that takes the chain engine least time."""
+        return self.log_likelihood(numbers, prepared, out)
 
     @abstractmethod
     def statistics(self, numbers: Numbers, prepared: Any, weights: Tensor) -> Statistics:

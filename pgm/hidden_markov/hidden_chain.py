@@ -90,11 +90,13 @@ class HiddenChain(Model):
         """
         numbers = self._numbers()
         recorded = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
-        total = differentiable_log_partition if recorded else log_partition
-        found = [
-            total(numbers.potentials(), block.log_likelihood(numbers), block.layout)
-            for block in self._blocks(self._read(sequences, lengths))
-        ]
+        potentials, found = numbers.potentials(), []
+        for block in self._blocks(self._read(sequences, lengths)):
+            if recorded:
+                logs = block.log_likelihood(numbers)
+                found.append(differentiable_log_partition(potentials, logs, block.layout))
+            else:
+                found.append(log_partition(potentials, block.scores(numbers), block.layout))
         return torch.cat(found) if found else numbers.start.new_zeros(0)
 
     def score(self, sequences: Any, lengths: Any = None) -> Tensor:
@@ -145,8 +147,7 @@ class HiddenChain(Model):
         tokens, numbers = self._read(sequences, lengths), self._numbers()
         rows = []
         for block in self._blocks(tokens):
-            logs = block.log_likelihood(numbers)
-            found = forward_backward(numbers.potentials(), logs, block.layout)
+            found = forward_backward(numbers.potentials(), block.scores(numbers), block.layout)
             block.check_possible(numbers, found.log_partition)
             rows.append(block.ordered(found.unary))
         return tokens.split(torch.cat(rows)) if rows else []

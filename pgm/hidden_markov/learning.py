@@ -205,7 +205,7 @@ class BaumWelch:
         )
         for block, weights in zip(self._blocks, self._weights, strict=True):
             room = self._room[: self._n_states * len(block.tokens)].view(self._n_states, -1)
-            logs = block.log_likelihood(numbers, out=room)
+            logs = block.scores(numbers, out=room)
             found = forward_backward(potentials, logs, block.layout, weights)
             log_probs, gamma = found.log_partition, found.unary
             block.check_possible(numbers, log_probs, self._names)

@@ -64,7 +64,8 @@ def pack_emissions(
         x = x.float()
     layout = ChainLayout(_lengths(mask, x))
     packed = layout.pack_padded(x)
-    if not (packed < torch.inf).all():
+    # The maximum is NaN where one of them is.
+    if layout.n_tokens and not packed.detach().max() < torch.inf:
         _refuse(packed.detach(), layout)
     return Packed(packed.T, layout, x.shape[1])
 

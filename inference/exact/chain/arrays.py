@@ -24,6 +24,7 @@ __all__ = [
     "empty",
     "greatest",
     "index_like",
+    "look_up",
     "namespace",
     "sum_by",
     "to_double",
@@ -83,6 +84,15 @@ def empty(like: Array, size: int) -> Any:
     return np.empty(size, dtype=like.dtype)
 
 
+def look_up(table: Array, index: Any, out: Any) -> None:
+    """Entries of the last axis of a table; the index must be in range."""
+    if isinstance(table, Tensor):
+        torch.index_select(table, table.ndim - 1, index, out=out)
+    else:
+        # Other modes check the range, and copy the result from a buffer.
+        table.take(index, -1, out, "clip")
+
+
 def greatest(x: Array, axis: int, out: Any) -> Any:
     """Greatest entries along an axis."""
     if isinstance(x, Tensor):
@@ -119,14 +129,24 @@ def check_fits(needed: int, what: str) -> None:
 
 
 def check_chain(
-    potentials: ChainPotentials, log_emissions: Array, layout: ChainLayout
+    potentials: ChainPotentials,
+    log_emissions: Array,
+    layout: ChainLayout,
+    *,
+    symbols: bool = False,
 ) -> tuple[ChainPotentials, Any]:
     """Working copies of potentials (with an end) and log emissions, whose shapes fit.
+
+    Arguments:
+        potentials: as given.
+        log_emissions: as given.
+        layout: of the sequences.
+        symbols: whether the log emissions are those of any number of symbols, not of all tokens.
 
     Raises:
         ValueError: if the log emissions are not (n_states, n_tokens) or not floating-point.
     """
-    expected = (potentials.n_states, layout.n_tokens)
+    expected = (potentials.n_states, log_emissions.shape[-1] if symbols else layout.n_tokens)
     if tuple(log_emissions.shape) != expected:
         raise ValueError(
             f"log_emissions must be (n_states, n_tokens) = {expected} in packed order, found "

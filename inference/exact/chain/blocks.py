@@ -72,8 +72,12 @@ def blocked_pass(
     weights: Any = None,
     *,
     posterior: bool = True,
+    codes: Any = None,
 ) -> Pass | None:
-    """Log partitions, and posteriors on request; None where a sequence is impossible."""
+    """Log partitions, and posteriors on request; None where a sequence is impossible.
+
+    With ``codes``, see `Scan`.
+    """
     xp, cut = namespace(emissions), _cut(layout, emissions)
     order = cut.layout.order
     # Starts and ends of the blocks that have those of a sequence, by rank.
@@ -81,7 +85,7 @@ def blocked_pass(
     start, end = free, free + 0
     start[:, index_like(cut.heads[order], free)] += potentials.log_start[:, None]
     end[:, index_like(cut.tails[order], free)] += potentials.log_end[:, None]  # type: ignore[index]
-    scan = Scan(potentials, emissions, start, end)
+    scan = Scan(potentials, emissions, codes, start=start, end=end)
     widths, n_states = cut.layout.sizes.tolist(), potentials.n_states
     strip = Strip(cut.columns, widths, 0, scratch(emissions, layout.n_tokens), n_states)
     with np.errstate(all="ignore"):
@@ -179,8 +183,8 @@ def _posterior(
     scan: Scan, strip: Strip, cut: _Cut, between: _Between, weights: Any
 ) -> tuple[Any, Any]:
     """Posteriors of all tokens, (K, N), and counts of pairs, (K, K) float64."""
-    xp, layout = scan.xp, cut.layout
-    unary = xp.empty_like(scan.emissions)
+    layout = cut.layout
+    unary = scan.blank()
     later = np.flatnonzero(~cut.heads)
     ranks, later = (index_like(x, unary) for x in (layout.rank[later], later))
     order = index_like(layout.order, unary)

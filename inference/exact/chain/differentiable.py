@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,8 +141,9 @@ def _gradients(
         weights = gradient[index_like(layout.owners, gradient)].to(emissions.dtype)
         counts = again.pair_counts
     unary = found.unary * weights
-    some = np.flatnonzero(layout.lengths)
-    edges = [unary[:, index_like(x[some], unary)].sum(1) for x in (layout.first, layout.last)]
+    # All first tokens come before all others.
+    last = index_like(layout.last[layout.lengths > 0], unary)
+    edges = unary[:, : layout.sizes[0]].sum(1), unary.T.index_select(0, last).sum(0)
     parts = zip((unary, counts, *edges), inputs, strict=True)
     return [part.to(x.dtype) for part, x in parts]
 

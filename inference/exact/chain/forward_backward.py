@@ -21,6 +21,7 @@ from inference.exact.chain.layout import Array, ChainLayout
 from inference.exact.chain.log_space import Pass, log_pass
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.scaled import scaled_pass
+from inference.exact.chain.symbols import SymbolEmissions
 
 __all__ = ["ChainPosterior", "forward_backward", "log_partition"]
 
@@ -42,14 +43,16 @@ class ChainPosterior:
     pair_counts: Any
 
 
-def log_partition(potentials: ChainPotentials, log_emissions: Array, layout: ChainLayout) -> Any:
+def log_partition(
+    potentials: ChainPotentials, log_emissions: Array | SymbolEmissions, layout: ChainLayout
+) -> Any:
     """Log of the summed weight of all paths of every sequence.
 
     .. math:: \\log Z_b = \\log \\sum_y \\tilde p_b(y)
 
     Arguments:
         potentials: of K states.
-        log_emissions: nats, in packed order; -inf forbids.
+        log_emissions: nats, in packed order, of tokens or symbols; -inf forbids.
         layout: of the sequences.
 
     Shapes:
@@ -68,14 +71,15 @@ def log_partition(potentials: ChainPotentials, log_emissions: Array, layout: Cha
         >>> np.exp(log_partition(potentials, np.zeros((2, 4)), ChainLayout([3, 1]))).round(9)
         array([8., 2.])
     """
-    own, emissions = check_chain(potentials, log_emissions, layout)
-    found = _best_pass(own, emissions, layout, None, posterior=False)
-    return as_kind_of(log_emissions, found.log_partition)
+    given, codes = _table(log_emissions, layout)
+    own, emissions = check_chain(potentials, given, layout, symbols=codes is not None)
+    found = _best_pass(own, emissions, layout, None, posterior=False, codes=codes)
+    return as_kind_of(given, found.log_partition)
 
 
 def forward_backward(
     potentials: ChainPotentials,
-    log_emissions: Array,
+    log_emissions: Array | SymbolEmissions,
     layout: ChainLayout,
     weights: Array | None = None,
 ) -> ChainPosterior:
@@ -96,7 +100,7 @@ def forward_backward(
 
     Arguments:
         potentials: of K states.
-        log_emissions: nats, in packed order; -inf forbids.
+        log_emissions: nats, in packed order, of tokens or symbols; -inf forbids.
         layout: of the sequences.
         weights: of the sequences in the counts of pairs; None: ones.
 
@@ -116,15 +120,28 @@ def forward_backward(
         >>> found.unary.round(9).tolist(), found.pair_counts.round(9).tolist()
         ([[0.75, 0.5, 0.25], [0.25, 0.5, 0.75]], [[0.75, 0.5], [0.0, 0.75]])
     """
-    own, emissions = check_chain(potentials, log_emissions, layout)
+    given, codes = _table(log_emissions, layout)
+    own, emissions = check_chain(potentials, given, layout, symbols=codes is not None)
     own_weights = None if weights is None else to_working(weights, emissions)
     if own_weights is not None and tuple(own_weights.shape) != (layout.n_sequences,):
         raise ValueError(
             f"weights must be ({layout.n_sequences},), one per sequence, found "
             f"{tuple(own_weights.shape)}"
         )
-    found = _best_pass(own, emissions, layout, own_weights, posterior=True)
-    return ChainPosterior(*[as_kind_of(log_emissions, x) for x in found])
+    found = _best_pass(own, emissions, layout, own_weights, posterior=True, codes=codes)
+    return ChainPosterior(*[as_kind_of(given, x) for x in found])
+
+
+def _table(emissions: Array | SymbolEmissions, layout: ChainLayout) -> tuple[Array, Any]:
+    """Log emissions of tokens and None, or of symbols and every token's working code."""
+    if not isinstance(emissions, SymbolEmissions):
+        return emissions, None
+    if len(emissions.codes) != layout.n_tokens:
+        raise ValueError(
+            f"codes must be ({layout.n_tokens},), one per token in packed order, found "
+            f"({len(emissions.codes)},)"
+        )
+    return emissions.table, to_working(emissions.codes)
 
 
 def _best_pass(
@@ -134,18 +151,20 @@ def _best_pass(
     weights: Any,
     *,
     posterior: bool,
+    codes: Any = None,
 ) -> Pass:
     """In blocks, scaled, in double precision or in logarithms: the first that is proved right."""
+    rest = emissions, layout, weights
     if worth_blocks(potentials, emissions, layout):
-        blocked = blocked_pass(potentials, emissions, layout, weights, posterior=posterior)
+        blocked = blocked_pass(potentials, *rest, posterior=posterior, codes=codes)
         if blocked is not None:
             return blocked
-    found, failed = scaled_pass(potentials, emissions, layout, weights, posterior=posterior)
+    found, failed = scaled_pass(potentials, *rest, posterior=posterior, codes=codes)
     if not len(failed):
         return found
     some, columns = layout.select(failed)
     failed, columns = index_like(failed, emissions), index_like(columns, emissions)
-    own = to_double(emissions[:, columns])
+    own = to_double(emissions[:, columns if codes is None else codes[columns]])
     weights = None if weights is None else to_double(weights[failed])
     again = log_pass if own.dtype == emissions.dtype else _best_pass
     parts = (potentials.log_start, potentials.log_transitions, potentials.log_end)

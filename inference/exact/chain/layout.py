@@ -150,6 +150,9 @@ class ChainLayout:
     def pack_padded(self, values: Tensor) -> Tensor: ...
     def pack_padded(self, values: Array) -> Array:
         """Rows of right-padded sequences, (B, T, ...), in packed order, (N, ...)."""
+        if self.n_tokens == self.n_sequences * values.shape[1]:
+            # Without padding, packed order is time by time.
+            return values.swapaxes(0, 1).reshape((-1, *values.shape[2:]))
         rows = self.owners * values.shape[1] + self.steps
         flat = values.reshape((-1, *values.shape[2:]))
         if isinstance(flat, Tensor):

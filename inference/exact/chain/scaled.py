@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from inference.exact.chain.arrays import column_sum, greatest, index_like, namespace, zeros
+from inference.exact.chain.arrays import column_sum, empty, index_like, look_up, namespace, zeros
 from inference.exact.chain.layout import ChainLayout
+from inference.exact.chain.likelihoods import Likelihoods, exponentiate
 from inference.exact.chain.log_space import Pass
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.safety import Safety
@@ -31,22 +32,23 @@ def scaled_pass(
     weights: Any = None,
     *,
     posterior: bool = True,
+    codes: Any = None,
 ) -> tuple[Pass, np.ndarray]:
     """Log partitions, and posteriors on request, of the sequences where scaling loses nothing.
 
-    All arguments are working arrays of one type.
+    All arguments are working arrays of one type; with ``codes``, see `Scan`.
 
     Returns:
         The results, and the numbers of the sequences that fail the rule of `Safety`: what is said
         of those means nothing, and the counts of pairs leave them out.
     """
-    xp, scan = namespace(emissions), Scan(potentials, emissions)
+    scan = Scan(potentials, emissions, codes)
     order = index_like(layout.order, emissions)
     total = zeros(emissions, (layout.n_sequences,), "float64")
     failed = zeros(emissions, (layout.n_sequences,), "bool")
     failed[:] = not scan.safety.usable
     counts = zeros(emissions, tuple(scan.transfer.shape), "float64")
-    unary = xp.empty_like(emissions) if posterior else None
+    unary = scan.blank() if posterior else None
     with np.errstate(all="ignore"):
         for strip in strips(emissions, layout) if scan.safety.usable else ():
             owners = order[strip.left : strip.left + strip.widths[0]]
@@ -60,7 +62,7 @@ def scaled_pass(
                 scan.weigh(strip, bad, None if weights is None else weights[owners])
                 counts += scan.pairs(strip)
     total += index_like(scan.shift * layout.lengths, emissions)
-    again = failed if xp is np else failed.cpu().numpy()
+    again = failed if scan.xp is np else failed.cpu().numpy()
     found = Pass(total, unary, counts if posterior else None)
     return found, np.flatnonzero(again)
 
@@ -70,22 +72,31 @@ class Scan:
 
     Arguments:
         potentials: shared by all steps.
-        emissions: (K, N).
+        emissions: (K, N), or (K, M) for M symbols.
+        codes: (N,), the symbol of every token, where emissions are those of symbols.
         start, end: (K, B) by rank, of every sequence, instead of the shared ones.
     """
 
     def __init__(
-        self, potentials: ChainPotentials, emissions: Any, start: Any = None, end: Any = None
+        self,
+        potentials: ChainPotentials,
+        emissions: Any,
+        codes: Any = None,
+        *,
+        start: Any = None,
+        end: Any = None,
     ) -> None:
         xp = self.xp = namespace(emissions)
         self.emissions, self.safety = emissions, Safety.of(potentials, emissions)
+        self.codes = codes
+        self.symbols = None if codes is None else Likelihoods.of(emissions, self.safety)
         transitions = potentials.log_transitions
         peak = float(transitions.max())
         # Without any allowed transition there is nothing to shift by.
         self.shift = peak if peak > -np.inf else 0.0
         self.transfer = xp.exp(transitions - self.shift)
         self.onward = self.transfer.T.copy() if xp is np else self.transfer.T.contiguous()
-        shape = tuple(emissions.shape)
+        shape = (potentials.n_states, emissions.shape[1] if codes is None else len(codes))
         self.start, self.end = [
             xp.broadcast_to(shared[:, None], shape) if own is None else own  # type: ignore[index]
             for shared, own in ((potentials.log_start, start), (potentials.log_end, end))
@@ -96,16 +107,47 @@ class Scan:
         if self.safety.dead_ends:
             strip.low = zeros(self.emissions, (strip.n_columns,), "bool")
         for run in strip.runs:
+            if self.symbols is not None and self._is_inner(strip, run):
+                self._look_up(strip, run)
+                continue
             blocks = strip.stacked(strip.flat_likelihoods, run, len(self.transfer))
             peaks = strip.stacked(strip.flat_peaks, run)
-            blocks[:] = strip.gathered(self.emissions, run)
+            blocks[:] = self._scores(strip, run)
             self._add_ends(strip, run)
-            greatest(blocks, 1, peaks)
-            blocks -= peaks[:, None]
-            if self.safety.dead_ends:
-                small = ((blocks < self.safety.log_low) & (blocks > -np.inf)).any(1)
+            small = exponentiate(blocks, peaks, self.safety)
+            if small is not None:
                 strip.low[strip.offsets[run[0]] : strip.offsets[run[1]]] = small.reshape(-1)
-            self.xp.exp(blocks, out=blocks)
+
+    def blank(self) -> Any:
+        """An array (K, N) with anything in it."""
+        if self.codes is None:
+            return self.xp.empty_like(self.emissions)
+        n_states = len(self.transfer)
+        return empty(self.emissions, n_states * len(self.codes)).reshape(n_states, -1)
+
+    def _scores(self, strip: Strip, run: tuple[int, int]) -> Any:
+        """Log emissions of a run, (steps, K, n)."""
+        if self.codes is None:
+            return strip.gathered(self.emissions, run)
+        codes = strip.gathered(self.codes[None], run)[:, 0]
+        return self.emissions[:, codes].swapaxes(0, 1)
+
+    @staticmethod
+    def _is_inner(strip: Strip, run: tuple[int, int]) -> bool:
+        """Whether no sequence starts or ends in a run."""
+        last = run[1] - 1
+        return run[0] > 0 and strip.following[last] == strip.widths[last]
+
+    def _look_up(self, strip: Strip, run: tuple[int, int]) -> None:
+        """Likelihoods of a run where no sequence starts or ends, from those of the symbols."""
+        symbols, codes = self.symbols, strip.gathered(self.codes[None], run)[:, 0]
+        assert symbols is not None
+        for t, own in zip(range(*run), codes, strict=True):
+            look_up(symbols.table, own, strip.likelihoods[t])
+            look_up(symbols.peaks, own, strip.peaks[t])
+            if symbols.low is not None:
+                start = strip.offsets[t]
+                look_up(symbols.low, own, strip.low[start : start + len(own)])
 
     def _add_ends(self, strip: Strip, run: tuple[int, int]) -> None:
         """Starts and ends of the sequences that do so in a run; they end with its last step."""
