@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from inference.exact.chain.arrays import index_like, namespace, sum_by, to_double, zeros
+from inference.arrays import index_like, namespace, sum_by, to_double, zeros
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import Pass
 from inference.exact.chain.potentials import ChainPotentials

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inference.exact.chain.arrays import check_fits, index_like
+from inference.arrays import index_like
+from inference.exact.chain.arrays import check_fits
 from inference.exact.chain.forward_backward import forward_backward, log_partition
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inference.exact.chain.arrays import index_like
+from inference.arrays import index_like
 from inference.exact.chain.differentiable import check_recorded
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials

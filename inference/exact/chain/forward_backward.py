@@ -9,15 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from inference.exact.chain.arrays import (
-    as_kind_of,
-    check_chain,
-    index_like,
-    to_double,
-    to_working,
-)
+from inference.arrays import Array, as_kind_of, index_like, to_double, to_working
+from inference.exact.chain.arrays import check_chain
 from inference.exact.chain.blocks import blocked_pass, worth_blocks
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import Pass, log_pass
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.scaled import scaled_pass

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.arrays import Array
 from inference.exact.chain.arrays import check_chain, check_fits
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.viterbi import BestPaths
 from inference.inputs import as_whole

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TypeAlias, overload
+from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Array", "ChainLayout"]
+from inference.arrays import Array
 
-Array: TypeAlias = "np.ndarray | Tensor"
+__all__ = ["ChainLayout"]
 
 
 class ChainLayout:

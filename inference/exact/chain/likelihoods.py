@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from inference.exact.chain.arrays import empty, greatest, namespace
+from inference.arrays import empty, greatest, namespace
 from inference.exact.chain.safety import Safety
 
 __all__ = ["Likelihoods", "exponentiate"]

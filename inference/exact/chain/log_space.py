@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from inference.exact.chain.arrays import index_like, namespace
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.arrays import Array, index_like, namespace
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 
 __all__ = ["Pass", "log_backward", "log_forward", "log_pairs", "log_pass", "log_total"]

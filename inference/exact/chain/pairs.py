@@ -7,15 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference.exact.chain.arrays import (
-    as_kind_of,
-    check_chain,
-    check_fits,
-    index_like,
-    namespace,
-    zeros,
-)
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.arrays import Array, as_kind_of, index_like, namespace, zeros
+from inference.exact.chain.arrays import check_chain, check_fits
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import log_backward, log_forward, log_total
 from inference.exact.chain.potentials import ChainPotentials
 

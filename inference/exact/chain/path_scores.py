@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.chain.arrays import index_like
+from inference.arrays import index_like
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 

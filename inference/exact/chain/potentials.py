@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.exact.chain.layout import Array
+from inference.arrays import Array
 
 __all__ = ["ChainPotentials"]
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from inference.exact.chain.arrays import namespace
+from inference.arrays import namespace
 from inference.exact.chain.potentials import ChainPotentials
 
 __all__ = ["Safety"]

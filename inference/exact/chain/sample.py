@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.chain.arrays import check_chain, to_double
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.arrays import Array, to_double
+from inference.exact.chain.arrays import check_chain
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import log_forward, log_total
 from inference.exact.chain.potentials import ChainPotentials
 from inference.inputs import as_whole

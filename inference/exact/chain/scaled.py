@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.exact.chain.arrays import column_sum, empty, index_like, look_up, namespace, zeros
+from inference.arrays import column_sum, empty, index_like, look_up, namespace, zeros
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.likelihoods import Likelihoods, exponentiate
 from inference.exact.chain.log_space import Pass

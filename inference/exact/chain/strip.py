@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
-from inference.exact.chain.arrays import empty, sum_by
+from inference.arrays import empty, sum_by
 from inference.exact.chain.layout import ChainLayout
 
 __all__ = ["Strip", "scratch", "strips"]

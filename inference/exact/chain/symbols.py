@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from inference.exact.chain.layout import Array
+from inference.arrays import Array
 
 __all__ = ["SymbolEmissions"]
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from inference.exact.chain.arrays import as_kind_of, check_chain, index_like, namespace
-from inference.exact.chain.layout import Array, ChainLayout
+from inference.arrays import Array, as_kind_of, index_like, namespace
+from inference.exact.chain.arrays import check_chain
+from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import strip_width
 from inference.exact.chain.potentials import ChainPotentials
 
