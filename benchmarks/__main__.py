@@ -25,6 +25,7 @@ SECTIONS = (
     "chains",
     "hidden_markov",
     "tagging",
+    "mixtures",
     "imports",
     "floors",
 )

@@ -18,6 +18,7 @@ from benchmarks import (
     imports,
     loading,
     missing,
+    mixtures,
     parameters,
     posteriors,
     propagation,
@@ -48,11 +49,12 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "chains": chains.section,
     "hidden_markov": hidden_markov.section,
     "tagging": tagging.section,
+    "mixtures": mixtures.section,
     "imports": imports.section,
     "floors": floors.section,
 }
 #: What has something to do on a GPU.
-ON_GPU = ("batches", "sampling", "propagation", "chains", "hidden_markov", "tagging")
+ON_GPU = ("batches", "sampling", "propagation", "chains", "hidden_markov", "tagging", "mixtures")
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25
 

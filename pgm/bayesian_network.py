@@ -197,7 +197,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
                 hidden variables start at random, else they could not leave the saddle.
             n_init: starts of EM; the best end is kept.
             max_iterations: steps per start.
-            tolerance: relative change that stops them.
+            tolerance: change of the objective per row that stops them, nats; 0 makes every step.
             generator: draws the random starts.
             progress: bar of EM; None shows it on a terminal.
 

@@ -214,7 +214,8 @@ class HiddenMarkovModel(HiddenChain):
                 started in the order in which their observations tend to occur.
             n_init: number of starts, of which the best end is kept.
             max_iterations: most steps per start.
-            tolerance: relative change of the objective that ends a start; 0 makes every step.
+            tolerance: change of the objective per observed token that ends a start, nats; 0 makes
+                every step.
             start_prior: pseudo-counts, one number or one per entry, added to the expected counts
                 of all first states that are not impossible.
             transition_prior: the same for transitions.

@@ -305,7 +305,7 @@ class LinearGaussianNetwork(DirectedModel):
             sample_weight: (n,) weights of the rows; a weight of 2 is a row that is there twice.
             n_starts: starts of expectation-maximisation; the best is kept.
             max_iterations: most steps per start.
-            tolerance: relative change of the objective that stops it.
+            tolerance: change of the objective per row that stops it, nats; 0 makes every step.
             generator: for the random starts of hidden variables.
             progress: True, False, or None: a bar if on a terminal.
 

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inference.inputs import as_whole
 from inference.logspace import logsumexp, safe_log
@@ -25,10 +25,11 @@ class MixtureModel(RowModel):
     """Abstract base of mixtures of K laws of rows.
 
     Attributes:
-        weights: parameter (K,), float64, probabilities of the components.
+        weights: (K,), float64, probabilities of the components; a parameter where they are learned
+            as such.
     """
 
-    weights: nn.Parameter
+    weights: Tensor
 
     @property
     @abstractmethod

@@ -294,7 +294,7 @@ class SigmoidBeliefNetwork(Model):
             method: see above.
             l2: penalty ``l2 / 2`` times the sum of squared weights (scikit-learn's ``1 / C``).
             max_iterations: most Newton steps or EM iterations per start.
-            tolerance: relative change of the objective that stops EM.
+            tolerance: change of the objective per row that stops EM, nats; 0 makes every step.
             n_init: starts of EM; those after the first are random.
             epochs: passes over the data (wake-sleep, variational).
             batch_size: rows per gradient step (wake-sleep, variational).

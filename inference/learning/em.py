@@ -8,19 +8,37 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
 
 from inference.inputs import as_whole
+from inference.learning.runs import join_runs, select_runs, to_host
 from inference.progress import progress_bar
 
-__all__ = ["EMResult", "check_tolerance", "expectation_maximization"]
+__all__ = [
+    "Climbed",
+    "ConvergenceWarning",
+    "EMResult",
+    "check_tolerance",
+    "climb",
+    "expectation_maximization",
+]
 
 Parameters = TypeVar("Parameters")
+#: What a step returns for several runs: the next parameters and the objectives (R,) at those
+#: given; and, where components may be rescued, which runs have been restarted, (R,) bool.
+Stepped: TypeAlias = tuple[Parameters, Any] | tuple[Parameters, Any, Any]
 
 #: How far rounding may lower the objective, relative to its size.
 ROUNDING = 1e-9
+
+
+class ConvergenceWarning(UserWarning):
+    """The best run of expectation-maximisation was cut short while it still rose."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +61,70 @@ class EMResult(Generic[Parameters]):
     history: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Climbed(Generic[Parameters]):
+    """What a batch of runs found, every run in its place.
+
+    Attributes:
+        parameters: of all runs, where their steps ended.
+        objective: at the last parameters whose objective was computed, (R,) float64, nats.
+        change: of the objective in the last step, (R,) float64, NaN after a single step.
+        converged: whether that was within the tolerance, (R,) bool.
+        iterations: steps made, (R,).
+        history: one dict per step of every run, as in `EMResult`.
+    """
+
+    parameters: Parameters
+    objective: np.ndarray
+    change: np.ndarray
+    converged: np.ndarray
+    iterations: np.ndarray
+    history: list[dict[str, Any]]
+
+    @property
+    def best(self) -> int:
+        """Number of the run with the highest objective."""
+        return int(self.objective.argmax())
+
+
 def expectation_maximization(
-    step: Callable[[Parameters], tuple[Parameters, float]],
+    step: Callable[[Parameters], tuple[Parameters, float] | tuple[Parameters, float, bool]],
     starts: Sequence[Parameters],
     *,
     max_iterations: int = 100,
     tolerance: float = 1e-6,
+    size: float = 1.0,
     monotone: bool = True,
+    warn: bool = True,
     progress: bool | None = None,
 ) -> EMResult[Parameters]:
-    """Run EM from every start and keep the best end.
+    """Run EM from every start, one after the other, and keep the best end.
 
-    .. math:: |\\ell_{t} - \\ell_{t-1}| \\le \\tau\\, (1 + |\\ell_{t}|)
+    .. math:: |\\ell_{t} - \\ell_{t-1}| < \\tau\\, n
 
     stops a run. The parameters returned are those after the last step.
 
     Arguments:
         step: from parameters to the next parameters and the objective (log-likelihood, or
             log-posterior for MAP estimates) at the parameters given: one E step and one M step.
-        starts: parameters to start from.
+            It may also return whether it restarted a part of the model, as in `climb`.
+        starts: parameters to start from, of any kind.
         max_iterations: most steps per start.
-        tolerance: the relative change that stops a run; 0 makes every step.
+        tolerance: tau, the change per datum that stops a run, nats; 0 makes every step.
+        size: n, the data the objective is a sum over: their number, or the sum of their weights.
         monotone: whether a fall of the objective beyond rounding is an error; False for
-            approximate E steps, which do not promise that.
+            approximate E steps and regularised M steps, which do not promise that.
+        warn: whether to say so if the best run has not converged.
         progress: True, False, or None: a bar if on a terminal.
 
     Raises:
         TypeError: ``max_iterations`` is no whole number.
-        ValueError: no start, or ``max_iterations`` or ``tolerance`` out of range, or the objective
-            is -inf or NaN at a start.
+        ValueError: no start, or ``max_iterations``, ``tolerance`` or ``size`` out of range, or
+            the objective is -inf or NaN at a start.
         RuntimeError: the objective fell, so the E and the M step do not belong together.
+
+    Warns:
+        ConvergenceWarning: the best start was cut short. Never for a single step or tolerance 0.
 
     Reference:
         Dempster, Laird & Rubin 1977, theorem 1; Neal & Hinton 1998.
@@ -92,18 +144,82 @@ def expectation_maximization(
     """
     if not len(starts):
         raise ValueError("starts must hold at least one set of parameters, found none")
-    max_iterations = as_whole("max_iterations", max_iterations, least=1)
-    check_tolerance(tolerance)
+    rule = _Rule(max_iterations, tolerance, size, monotone)
+
+    def one(parameters: Parameters) -> Stepped[Parameters]:
+        following, *values = step(parameters)
+        return following, *[np.array([value]) for value in values]
+
     history: list[dict[str, Any]] = []
-    best: EMResult[Parameters] | None = None
-    with progress_bar(len(starts) * max_iterations, "EM", progress) as bar:
+    best: Climbed[Parameters] | None = None
+    with progress_bar(len(starts) * rule.max_iterations, "EM", progress) as bar:
         for number, start in enumerate(starts):
-            run = _Run(number, history, tolerance if max_iterations > 1 else 0.0, monotone)
-            found = run.climb(step, start, max_iterations, bar)
-            if best is None or found.objective > best.objective:
+            found = _Batch[Parameters](rule, history, bar, number).climb(one, start, select_runs)
+            if best is None or found.objective[0] > best.objective[0]:
                 best = found
     assert best is not None
-    return best
+    if warn:
+        rule.warn_about(best)
+    return EMResult(
+        best.parameters,
+        float(best.objective[0]),
+        bool(best.converged[0]),
+        int(best.iterations[0]),
+        history,
+    )
+
+
+def climb(
+    step: Callable[[Parameters], Stepped[Parameters]],
+    parameters: Parameters,
+    *,
+    select: Callable[[Parameters, np.ndarray], Parameters] = select_runs,
+    max_iterations: int = 100,
+    tolerance: float = 1e-6,
+    size: float = 1.0,
+    monotone: bool = True,
+    warn: bool = True,
+    progress: bool | None = None,
+) -> Climbed[Parameters]:
+    """Run EM from several starts as one batch, which converged runs leave.
+
+    .. math:: |\\ell^{(r)}_{t} - \\ell^{(r)}_{t-1}| < \\tau\\, n
+
+    Arguments:
+        step: from parameters of R runs to the next parameters and the objectives (R,) at those
+            given. A third result, (R,) bool, tells where the step has restarted a part of the
+            model (a lost component, say): such a step may lower the objective, and no run stops
+            beside it.
+        parameters: arrays with a leading axis of R runs, or a (Named)tuple of such.
+        select: gives some runs of the parameters; another one for a step that must know which
+            runs are left.
+        max_iterations: most steps.
+        tolerance: tau, the change per datum that stops a run, nats; 0 makes every step.
+        size: n, the data the objective is a sum over: their number, or the sum of their weights.
+        monotone: whether a fall of an objective beyond rounding is an error; False for
+            regularised M steps, which do not promise that.
+        warn: whether to say so if the best run has not converged.
+        progress: True, False, or None: a bar if on a terminal.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as `expectation_maximization`.
+
+    Warns:
+        ConvergenceWarning: as there.
+
+    Example:
+        >>> def halve(x):
+        ...     return x / 2, -x * x
+        >>> found = climb(halve, np.array([8.0, 0.01]), tolerance=1e-3)
+        >>> found.iterations.tolist(), found.parameters.round(4).tolist()
+        ([10, 2], [0.0078, 0.0025])
+    """
+    rule = _Rule(max_iterations, tolerance, size, monotone)
+    with progress_bar(rule.max_iterations, "EM", progress) as bar:
+        found = _Batch[Parameters](rule, [], bar, 0).climb(step, parameters, select)
+    if warn:
+        rule.warn_about(found)
+    return found
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -116,56 +232,128 @@ def check_tolerance(tolerance: float) -> None:
         raise ValueError(f"tolerance must be finite and not negative, found {tolerance}")
 
 
-class _Run:
-    """The steps from one start."""
+class _Rule:
+    """When a run ends, and what it may not do."""
 
-    def __init__(
-        self, number: int, history: list[dict[str, Any]], tolerance: float, monotone: bool
-    ) -> None:
-        self._number = number
-        self._history = history
-        self._tolerance = tolerance
-        self._monotone = monotone
+    def __init__(self, max_iterations: int, tolerance: float, size: float, monotone: bool) -> None:
+        self.max_iterations = as_whole("max_iterations", max_iterations, least=1)
+        check_tolerance(tolerance)
+        if not 0 < size < math.inf:
+            raise ValueError(f"size must be positive and finite, found {size}")
+        self.tolerance, self.size, self.monotone = tolerance, size, monotone
+
+    def stops(self, change: np.ndarray) -> np.ndarray:
+        """Whether a change (NaN for unknown) is too small to go on, (R,)."""
+        return abs(change) < self.tolerance * self.size
+
+    def warn_about(self, found: Climbed[Any]) -> None:
+        """Warn if the best run was cut short; a single step has nothing to compare with."""
+        best, change = found.best, float(found.change[found.best])
+        if found.converged[best] or not self.tolerance or math.isnan(change):
+            return
+        warnings.warn(
+            f"EM has not converged: after {found.iterations[best]} steps the objective still "
+            f"changed by {change:.3g} nats in a step, {change / self.size:.3g} per datum, and the "
+            f"tolerance is {self.tolerance:g}. Raise max_iterations (max_iter), or the tolerance",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+class _Batch(Generic[Parameters]):
+    """Runs under way: which are left, and what those that have left found."""
+
+    def __init__(self, rule: _Rule, history: list[dict[str, Any]], bar: Any, first: int) -> None:
+        self._rule, self._history, self._bar = rule, history, bar
+        #: Number of the first run, for messages and the history.
+        self._first = first
+        self._left = np.zeros(0, dtype=np.int64)
+        self._last = self._change = self._restarted = self._left
+        self._ended: list[tuple[np.ndarray, Parameters, list[np.ndarray]]] = []
 
     def climb(
         self,
-        step: Callable[[Parameters], tuple[Parameters, float]],
+        step: Callable[[Parameters], Stepped[Parameters]],
         parameters: Parameters,
-        max_iterations: int,
-        bar: Any,
-    ) -> EMResult[Parameters]:
-        """Step until the objective stands still."""
-        last, converged, iteration = math.nan, False, 0
-        for iteration in range(1, max_iterations + 1):
-            parameters, objective = step(parameters)
-            objective = float(objective)
-            self._check(objective, last, iteration)
-            change = objective - last
-            self._history.append(
-                {
-                    "start": self._number,
-                    "iteration": iteration,
-                    "objective": objective,
-                    "change": change,
-                }
-            )
-            bar.update(1)
-            bar.set_postfix_str(f"objective {objective:.6g}")
-            last = objective
-            converged = abs(change) <= self._tolerance * (1 + abs(objective))
-            if converged and self._tolerance > 0:
+        select: Callable[[Parameters, np.ndarray], Parameters],
+    ) -> Climbed[Parameters]:
+        """Step until the objectives stand still."""
+        for iteration in range(1, self._rule.max_iterations + 1):
+            parameters, *values = step(parameters)
+            stopped = self._read(iteration, *values)
+            ended = stopped | (iteration == self._rule.max_iterations)
+            if ended.all():
+                self._leave(parameters, ended, stopped, iteration)
                 break
-        return EMResult(parameters, last, converged, iteration, self._history)
+            if ended.any():
+                self._leave(select(parameters, np.flatnonzero(ended)), ended, stopped, iteration)
+                parameters = select(parameters, np.flatnonzero(~ended))
+                self._keep(~ended)
+        return self._result()
 
-    def _check(self, objective: float, last: float, iteration: int) -> None:
-        """Refuse a start that cannot have produced the data, and steps that lose ground."""
-        if not math.isfinite(objective):
-            raise ValueError(
-                f"the objective is {objective} at iteration {iteration} of start {self._number}: "
-                "the parameters there give some of the data probability zero (or are not finite)"
+    def _read(self, iteration: int, objective: Any, restarted: Any = None) -> np.ndarray:
+        """Take note of a step; which runs have converged, (R,)."""
+        objective = to_host(objective)
+        if iteration == 1:
+            self._left = np.arange(len(objective))
+            self._last = np.full(len(objective), math.nan)
+            self._restarted = np.zeros(len(objective), dtype=bool)
+        self._check(objective, iteration)
+        change = self._change = objective - self._last
+        for run, value, difference in zip(
+            (self._first + self._left).tolist(), objective.tolist(), change.tolist(), strict=True
+        ):
+            self._history.append(
+                {"start": run, "iteration": iteration, "objective": value, "change": difference}
             )
-        if self._monotone and objective < last - ROUNDING * (1 + abs(last)):
+        self._bar.update(1)
+        self._bar.set_postfix_str(f"objective {objective.max():.6g}")
+        restarts = self._restarted
+        self._last, self._restarted = objective, np.zeros(len(objective), dtype=bool)
+        if restarted is not None:
+            self._restarted = to_host(restarted, bool)
+        return self._rule.stops(change) & ~restarts & ~self._restarted
+
+    def _leave(
+        self, parameters: Parameters, ended: np.ndarray, stopped: np.ndarray, iteration: int
+    ) -> None:
+        """Keep what some of the runs have found."""
+        n = np.full(int(ended.sum()), iteration)
+        figures = [x[ended] for x in (self._last, self._change, stopped)]
+        self._ended.append((self._left[ended], parameters, [*figures, n]))
+
+    def _keep(self, left: np.ndarray) -> None:
+        """Go on with some of the runs."""
+        self._left, self._last = self._left[left], self._last[left]
+        self._restarted = self._restarted[left]
+
+    def _result(self) -> Climbed[Parameters]:
+        """All runs in their places."""
+        runs, parameters, figures = zip(*self._ended, strict=True)
+        order = np.argsort(np.concatenate(runs))
+        found = parameters[0]
+        if len(parameters) > 1:
+            found = select_runs(join_runs(parameters), order)
+        columns = [np.concatenate(x)[order] for x in zip(*figures, strict=True)]
+        objective, change, converged, iterations = columns
+        return Climbed(found, objective, change, converged, iterations, self._history)
+
+    def _check(self, objective: np.ndarray, iteration: int) -> None:
+        """Refuse a start that cannot have produced the data, and steps that lose ground."""
+        wrong = ~np.isfinite(objective)
+        if wrong.any():
+            run = int(wrong.argmax())
+            raise ValueError(
+                f"the objective is {objective[run]} at iteration {iteration} of start "
+                f"{self._first + self._left[run]}: the parameters there give some of the data "
+                "probability zero (or are not finite)"
+            )
+        last = self._last
+        fallen = (objective < last - ROUNDING * (1 + abs(last))) & ~self._restarted
+        if self._rule.monotone and fallen.any():
+            run = int(fallen.argmax())
             raise RuntimeError(
-                f"the objective fell from {last!r} to {objective!r} at iteration {iteration}: "
-                "the E step and the M step do not belong to the same objective"
+                f"the objective fell from {float(last[run])!r} to {float(objective[run])!r} at "
+                f"iteration {iteration} of start {self._first + self._left[run]}: the E step and "
+                "the M step do not belong to the same objective"
             )

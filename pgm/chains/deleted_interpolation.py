@@ -16,6 +16,7 @@ from pgm.chains.counts import NgramCounts
 __all__ = ["deleted_interpolation", "interpolation_step", "left_out_frequencies"]
 
 _MAX_ITERATIONS = 1000
+#: Change per event, nats.
 _TOLERANCE = 1e-9
 
 
@@ -55,6 +56,7 @@ def deleted_interpolation(counts: NgramCounts, progress: bool | None = None) -> 
         [start],
         max_iterations=_MAX_ITERATIONS,
         tolerance=_TOLERANCE,
+        size=float(table.counts.sum()),
         progress=progress,
     )
 

@@ -1,6 +1,6 @@
-"""K-means: a place to start learning from.
+"""Clusters of observations: a place to start learning from.
 
-.. math:: \\min_{c_1, \\dots, c_K} \\sum_i \\min_k \\|x_i - c_k\\|^2
+.. math:: l_t = \\arg\\min_k \\|x_t - c_k\\|
 """
 
 from __future__ import annotations
@@ -10,26 +10,25 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["assign", "kmeans", "nearest", "scatter_seeds"]
+from inference.learning.kmeans import k_means
+
+__all__ = ["assign", "kmeans", "nearest"]
 
 #: Points that the centres are found with; more of them would hardly move the centres.
 MOST_POINTS = 20_000
 
 
 def kmeans(x: Tensor, n_clusters: int, *, rounds: int = 20, generator: torch.Generator) -> Tensor:
-    """Centres of clusters, by Lloyd's rounds from scattered seeds.
+    """Centres of clusters of a random part of the points; points are repeated if they are few.
 
     Arguments:
         x: points, of which a random part is used where there are many.
         n_clusters: how many.
         rounds: most rounds.
-        generator: for the seeds.
+        generator: for the part and the seeds.
 
     Shapes:
         x: (n, D). result: (n_clusters, D).
-
-    Reference:
-        Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding", section 2.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [10.0], [12.0]])
@@ -37,18 +36,10 @@ def kmeans(x: Tensor, n_clusters: int, *, rounds: int = 20, generator: torch.Gen
         tensor([ 0.5000, 11.0000])
     """
     if len(x) > MOST_POINTS:
-        chosen = torch.randint(len(x), (MOST_POINTS,), generator=generator, device=x.device)
-        x = x[chosen]
-    centres = scatter_seeds(x, n_clusters, generator=generator)
-    for _ in range(rounds):
-        labels = nearest(x, centres)
-        counts = labels.bincount(minlength=n_clusters).to(x.dtype)
-        sums = torch.zeros_like(centres).index_add_(0, labels, x)
-        moved = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], centres)
-        if moved.equal(centres):
-            break
-        centres = moved
-    return centres
+        x = x[torch.randperm(len(x), generator=generator, device=x.device)[:MOST_POINTS]]
+    if len(x) < n_clusters:
+        x = x.repeat(-(-n_clusters // len(x)), 1)
+    return k_means(x, n_clusters, max_iterations=rounds, generator=generator).centers
 
 
 def assign(
@@ -66,18 +57,6 @@ def assign(
         centres = x[order[torch.arange(n_clusters, device=x.device) % len(x)]]
     clusters = torch.arange(n_clusters, device=x.device)
     return (nearest(x, centres) == clusters[:, None]).to(x.dtype)
-
-
-def scatter_seeds(x: Tensor, n_clusters: int, *, generator: torch.Generator) -> Tensor:
-    """Points drawn one after the other, far ones more likely, (n_clusters, D)."""
-    seeds = [x[torch.randint(len(x), (), generator=generator, device=x.device)]]
-    gaps = (x - seeds[0]).square().sum(1)
-    while len(seeds) < n_clusters:
-        # Where all points are seeds already, any of them is as good.
-        odds = gaps if bool(gaps.sum() > 0) else torch.ones_like(gaps)
-        seeds.append(x[torch.multinomial(odds, 1, generator=generator)[0]])
-        gaps = torch.minimum(gaps, (x - seeds[-1]).square().sum(1))
-    return torch.stack(seeds)
 
 
 def nearest(x: Tensor, centres: Tensor) -> Tensor:

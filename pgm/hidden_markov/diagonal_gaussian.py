@@ -109,7 +109,9 @@ class DiagonalGaussianEmissions(GaussianEmissions):
         x, variances = prepared.values, self._variances(numbers)
         rows = []
         for k in far.nonzero().flatten().tolist():
-            logs = height[k] - 0.5 * (x - numbers["means"][k]).square() / variances[k]
+            # A gap must not reach the gradient: zero times NaN is NaN.
+            gaps = torch.where(x.isnan(), numbers["means"][k], x) - numbers["means"][k]
+            logs = height[k] - 0.5 * gaps.square() / variances[k]
             rows.append(logs.masked_fill(x.isnan(), 0.0).sum(1))
         return result.index_copy(0, far.nonzero().flatten(), torch.stack(rows))
 

@@ -102,7 +102,7 @@ def fit_numbers(
         kept: names of the numbers that begin as they are.
         n_init: number of starts.
         max_iterations: most steps per start.
-        tolerance: relative change that ends a start.
+        tolerance: change per observed token that ends a start.
         generator: for the starts.
         progress: whether a bar is shown.
 
@@ -131,10 +131,22 @@ def fit_numbers(
         starts,
         max_iterations=max_iterations,
         tolerance=tolerance,
+        size=_observed_weight(tokens, own),
         progress=progress,
     )
     history = [{**a, **b} for a, b in zip(found.history, learning.reports, strict=True)]
     return found.parameters, history
+
+
+def _observed_weight(tokens: TokenSequences, weights: Tensor | None) -> float:
+    """Summed weights of the tokens of which something is observed."""
+    values = tokens.values
+    seen = ~values.isnan().all(1) if values.is_floating_point() else values >= 0
+    if weights is not None:
+        lengths = tokens.lengths.to(weights.device)
+        seen = seen * weights.repeat_interleave(lengths)
+    # Without any the objective never changes, and any size will do.
+    return float(seen.sum()) or 1.0
 
 
 def as_kept(init: object, keep: Collection[Keep]) -> set[Keep]:

@@ -153,6 +153,7 @@ class LinearGaussianLearner:
             starts,
             max_iterations=options.max_iterations,
             tolerance=options.tolerance,
+            size=float(row_weights.sum()),
             progress=options.progress,
         )
         return _moved(result.parameters, center), result.history

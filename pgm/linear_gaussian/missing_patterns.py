@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PatternBlock", "pattern_blocks"]
+__all__ = ["PatternBlock", "pattern_blocks", "unique_rows"]
 
 #: Numbers that the arrays of one block may hold (P times V times the longer of k and m).
 BLOCK_SIZE = 1 << 22
@@ -62,7 +62,7 @@ def pattern_blocks(present: Tensor) -> Iterator[PatternBlock]:
     if not len(present):
         return
     table = present.cpu().numpy()
-    patterns, of_row, counts = _unique_rows(table)
+    patterns, of_row, counts = unique_rows(table)
     by_pattern = np.argsort(of_row, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sizes = patterns.sum(axis=1)
@@ -82,8 +82,12 @@ def pattern_blocks(present: Tensor) -> Iterator[PatternBlock]:
             )
 
 
-def _unique_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Different rows of a boolean table, which one every row is, and how often each occurs."""
+def unique_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Different rows of a boolean table, which one every row is, and how often each occurs.
+
+    Shapes:
+        table: (n, d). result: (p, d), (n,), (p,).
+    """
     packed = np.packbits(table, axis=1)
     width = -(-max(packed.shape[1], 1) // 8) * 8
     words = np.pad(packed, ((0, 0), (0, width - packed.shape[1]))).view(np.uint64)

@@ -122,6 +122,7 @@ class TableFitter:
             [(start, 0) for start in starts],
             max_iterations=max_iterations,
             tolerance=tolerance,
+            size=self.data.total or 1.0,
             progress=progress,
         )
         values, found.history[-1]["unseen_rows"] = found.parameters

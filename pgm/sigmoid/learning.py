@@ -67,7 +67,12 @@ def learn_exactly(
     starts = [informed_start(graph, start, rows, generator)]
     starts += [random_parameters(graph, rows, generator) for _ in range(n_init - 1)]
     result = expectation_maximization(
-        step, starts, max_iterations=max_iterations, tolerance=tolerance, progress=progress
+        step,
+        starts,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        size=len(rows),
+        progress=progress,
     )
     return result.parameters, result.history
 

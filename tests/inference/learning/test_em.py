@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.learning.em import expectation_maximization
+from inference.learning.em import ConvergenceWarning, expectation_maximization
 
 HEADS, TOSSES = np.array([5, 9, 8, 4, 7]), 10
 
@@ -43,15 +43,18 @@ def test_history_holds_every_step():
 def test_a_run_stops_at_the_first_small_change(tolerance):
     found = expectation_maximization(halve, [8.0], tolerance=tolerance)
     objectives = [-(4.0 ** (3 - t)) for t in range(100)]
-    small = [abs(b - a) <= tolerance * (1 + abs(b)) for a, b in pairwise(objectives)]
+    small = [abs(b - a) < tolerance for a, b in pairwise(objectives)]
     expected = small.index(True) + 2
     assert (found.iterations, found.converged) == (expected, True)
     assert [record["objective"] for record in found.history] == objectives[:expected]
 
 
 def test_a_run_that_is_cut_short_has_not_converged():
-    found = expectation_maximization(halve, [8.0], max_iterations=3, tolerance=1e-8)
+    with pytest.warns(ConvergenceWarning, match="after 3 steps .* changed by 12 nats") as told:
+        found = expectation_maximization(halve, [8.0], max_iterations=3, tolerance=1e-8, size=4)
+    assert "3 per datum" in str(told[0].message) and "max_iterations" in str(told[0].message)
     assert (found.iterations, found.converged) == (3, False)
+    expectation_maximization(halve, [8.0], max_iterations=3, tolerance=1e-8, warn=False)
     once = expectation_maximization(halve, [8.0], max_iterations=1)
     assert (once.iterations, once.converged, once.parameters) == (1, False, 4.0)
 
@@ -65,6 +68,28 @@ def test_tolerance_zero_makes_every_step():
 
     found = expectation_maximization(still, [1.0], max_iterations=7, tolerance=0.0)
     assert len(calls) == found.iterations == 7
+
+
+def test_the_tolerance_is_per_datum_and_strict():
+    # Changes are 48, 12, 3, 0.75.
+    steps = [
+        expectation_maximization(halve, [8.0], tolerance=tolerance, size=size).iterations
+        for tolerance, size in [(1.0, 12.0), (1.0, 12.01), (0.1, 120.1), (12.0, 1.0)]
+    ]
+    assert steps == [4, 3, 3, 4]
+
+
+def test_only_the_best_start_is_warned_about():
+    # The first converges at once; the second is lower and cut short.
+    found = expectation_maximization(halve, [1e-9, 8.0], max_iterations=2, tolerance=1e-6)
+    assert found.converged
+    with pytest.warns(ConvergenceWarning):
+        expectation_maximization(
+            lambda x: (x / 2, 100 - x * x if x > 1e-3 else 0.0),
+            [1e-9, 8.0],
+            max_iterations=2,
+            tolerance=1e-6,
+        )
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
@@ -167,6 +192,10 @@ def test_objectives_become_floats(kind):
         ({"tolerance": -1e-9}, ValueError, "tolerance"),
         ({"tolerance": math.nan}, ValueError, "tolerance"),
         ({"tolerance": math.inf}, ValueError, "tolerance"),
+        ({"size": 0}, ValueError, "size"),
+        ({"size": -1.0}, ValueError, "size"),
+        ({"size": math.nan}, ValueError, "size"),
+        ({"size": math.inf}, ValueError, "size"),
         ({"progress": "yes"}, TypeError, "progress"),
         ({"progress": 1}, TypeError, "progress"),
     ],

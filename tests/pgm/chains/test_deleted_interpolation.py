@@ -37,6 +37,12 @@ def left_out_likelihood(text: str, weights: list[float]) -> float:
 TEXT = "the_cat_sat_on_the_mat_and_the_cat_ate_the_rat_and_sat_on_it"
 
 
+def test_em_ends_by_the_change_per_event():
+    found = deleted_interpolation(MarkovChain(2).fit(TEXT).counts)
+    changes = [abs(step["change"]) / (len(TEXT) - 2) for step in found.history[1:]]
+    assert changes[-1] < 1e-9 <= min(changes[:-1]) and found.converged
+
+
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_learned_weights_predict_best_what_is_left_out(order):
     chain = MarkovChain(order, Interpolated()).fit(TEXT)

@@ -177,7 +177,7 @@ def test_the_history_holds_the_objective(draw_model):
     logs = [0.5 * model.start.log().sum(), 0.25 * model.transitions.log().sum()]
     logs.append(2.0 * model.emission_probs.log().sum())
     priors = {"start_prior": 0.5, "transition_prior": 0.25, "emission_prior": 2.0}
-    model.fit(x, init="current", max_iterations=3, **priors)
+    model.fit(x, init="current", max_iterations=3, tolerance=0.0, **priors)
     assert model.history[0]["log_likelihood"] == pytest.approx(before, abs=1e-11)
     assert model.history[0]["objective"] == pytest.approx(before + sum(logs).item(), abs=1e-11)
     assert set(model.history[0]) == {
@@ -247,7 +247,9 @@ def test_a_state_without_observations_keeps_its_numbers_and_is_reported():
         model.start.copy_(torch.tensor([0.5, 0.5, 0.0]))
         model.transitions.copy_(torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]))
         model.means.copy_(torch.tensor([[0.0], [1.0], [7.0]]))
-    model.fit(np.random.default_rng(0).normal(size=30), init="current", max_iterations=4)
+    model.fit(
+        np.random.default_rng(0).normal(size=30), init="current", max_iterations=4, tolerance=0.0
+    )
     assert all(step["empty_states"] == [2] for step in model.history)
     assert model.means[2].item() == 7.0 and model.covariances[2].item() == 1.0
     assert torch.allclose(model.transitions[2], torch.tensor([0.2, 0.3, 0.5]).double())
@@ -345,6 +347,18 @@ def test_fits_move_with_the_data(covariance_type):
     assert torch.allclose(moved.means, plain.means * 2.0**-10 + 2.0**10, rtol=1e-13)
     assert torch.allclose(moved.covariances, plain.covariances * 2.0**-20, rtol=1e-8)
     assert torch.allclose(moved.transitions, plain.transitions, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fits_end_by_the_change_per_observed_token(weighted):
+    x = np.random.default_rng(0).integers(0, 4, (5, 20))
+    x[0, :7] = -1
+    weights = np.array([1.0, 2.0, 0.5, 1.0, 3.0])
+    observed = (weights @ (x >= 0)).sum() if weighted else (x >= 0).sum()
+    chosen = {"generator": 0, "tolerance": 1e-4, "sample_weight": weights if weighted else None}
+    model = HiddenMarkovModel(2).fit(x, **chosen)
+    changes = [abs(step["change"]) / observed for step in model.history[1:]]
+    assert changes[-1] < 1e-4 <= min(changes[:-1])
 
 
 def test_the_best_of_several_starts_is_kept():

@@ -178,11 +178,11 @@ def test_what_parents_determine_has_no_noise(offset):
 
 def test_tables_are_read_by_name():
     x = rows(30, 0.2)
-    expected = numbers(blank().fit(x, max_iterations=5))
+    expected = numbers(blank().fit(x, max_iterations=5, tolerance=0.0))
     frame = pd.DataFrame(x.numpy(), columns=NAMES)
     frame = frame.assign(other="text")[["other", "d", "b", "a", "c"]]
     for data in (frame, x.numpy(), x.tolist(), frame.astype(dict.fromkeys(NAMES, "Float64"))):
-        assert (numbers(blank().fit(data, max_iterations=5)) == expected).all()
+        assert (numbers(blank().fit(data, max_iterations=5, tolerance=0.0)) == expected).all()
     whole = pd.DataFrame({"a": [1, 2, 4, 9], "b": [True, False, True, True]})
     net = LinearGaussianNetwork([("a", "b")], ["a", "b"]).fit(whole)
     np.testing.assert_allclose(net.mean, [4, 0.75], rtol=1e-14)
@@ -269,13 +269,22 @@ def test_em_finds_what_direct_maximisation_finds():
     np.testing.assert_allclose(np.concatenate(fitted), best.x, atol=1e-4)
 
 
+def test_em_ends_by_the_change_per_row():
+    x = rows(60, 0.4, seed=5)
+    x = x[~x.isnan().all(1)]
+    shares = torch.linspace(0.5, 2, len(x), dtype=torch.float64)
+    history = blank().fit(x, sample_weight=shares, tolerance=1e-4).history
+    changes = [abs(step["change"]) / shares.sum().item() for step in history[1:]]
+    assert changes[-1] < 1e-4 <= min(changes[:-1])
+
+
 def test_one_step_of_em_by_hand():
     """Expected moments row by row, then regressions: many rows per pattern, and few."""
     x = torch.cat([rows(40, 0.4, seed=5), rows(30, 0.0, seed=6)])
     x = x[~x.isnan().all(1)]
     shares = torch.linspace(0.5, 2, len(x), dtype=torch.float64)
-    before = blank().fit(x, sample_weight=shares, max_iterations=3)
-    after = blank().fit(x, sample_weight=shares, max_iterations=4)
+    before = blank().fit(x, sample_weight=shares, max_iterations=3, tolerance=0.0)
+    after = blank().fit(x, sample_weight=shares, max_iterations=4, tolerance=0.0)
     first, second = np.zeros(4), np.zeros((4, 4))
     for row, share in zip(x, shares.tolist(), strict=True):
         seen = {n: v for n, v in zip(NAMES, row.tolist(), strict=True) if v == v}
@@ -373,12 +382,16 @@ def test_starts_are_random_only_by_their_generator():
     names = ["h", *[f"x{i}" for i in range(5)]]
     edges = [("h", name) for name in names[1:]]
     first, again, other = (
-        numbers(LinearGaussianNetwork(edges, names).fit(x, generator=seed, max_iterations=4))
+        numbers(
+            LinearGaussianNetwork(edges, names).fit(
+                x, generator=seed, max_iterations=4, tolerance=0.0
+            )
+        )
         for seed in (1, 1, 2)
     )
     assert (first == again).all() and (first != other).any()
     several = LinearGaussianNetwork(edges, names)
-    several.fit(x, generator=1, n_starts=3, max_iterations=4)
+    several.fit(x, generator=1, n_starts=3, max_iterations=4, tolerance=0.0)
     ends = [entry["objective"] for entry in several.history if entry["iteration"] == 4]
     assert len(ends) == 3
     assert several.log_prob(x).sum().item() >= max(ends) - 1e-9

@@ -53,6 +53,14 @@ def test_em_climbs_to_a_point_without_slope(l2):
     assert net.score(rows) > independent_score(rows) + 1.0
 
 
+def test_em_ends_by_the_change_per_row():
+    history = (
+        SigmoidBeliefNetwork([2, 6]).fit(patterns(150, 0), tolerance=1e-3, generator=1).history
+    )
+    changes = [abs(step["change"]) / 150 for step in history[1:]]
+    assert changes[-1] < 1e-3 <= min(changes[:-1])
+
+
 def test_em_starts_at_the_present_parameters(randomized):
     rows = patterns(80, 1)
     net = randomized(SigmoidBeliefNetwork([2, 6]), 18)
@@ -60,7 +68,9 @@ def test_em_starts_at_the_present_parameters(randomized):
     net.fit(rows, max_iterations=1)
     assert net.history[0]["objective"] == pytest.approx(80 * before, rel=1e-12)
     assert net.score(rows) > before
-    several = SigmoidBeliefNetwork([2, 6]).fit(rows, n_init=3, max_iterations=5, generator=0)
+    several = SigmoidBeliefNetwork([2, 6]).fit(
+        rows, n_init=3, max_iterations=5, tolerance=0.0, generator=0
+    )
     assert {entry["start"] for entry in several.history} == {0, 1, 2}
 
 

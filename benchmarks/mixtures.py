@@ -1,0 +1,306 @@
+"""Gaussian mixtures: steps of EM, restarts, many rows, missing entries."""
+
+from __future__ import annotations
+
+import importlib.util
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.peer_pomegranate import Pomegranate
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.settings import Settings
+from benchmarks.timing import Contender
+from pgm import GaussianMixture
+
+__all__ = ["section"]
+
+ROWS, STEPS = 100_000, 20
+#: Largest accepted differences of mean log-likelihoods, by precision.
+CLOSE = {"float64": 1e-6, "float32": 0.05}
+MANY_ROWS, MANY = 1_000_000, (8, 10)
+RESTARTS = 20
+#: Share of the time of a loop over restarts, of plain EM on a million rows, of complete rows.
+RESTART_SHARE, SUBSET_SHARE, HOLES_SHARE = 1 / 8, 1 / 4, 3.0
+HOLES, HOLES_ROWS, HOLES_SIZE = 0.2, 20_000, (8, 5)
+
+
+class Case(NamedTuple):
+    """Data of d columns for K components; the target is a share of scikit-learn's time."""
+
+    d: int
+    k: int
+    kind: str
+    dtype: str
+    target: float | None
+
+
+CASES = (
+    Case(16, 16, "full", "float64", 0.25),
+    Case(16, 16, "full", "float32", 0.25),
+    Case(2, 5, "full", "float64", 0.12),
+    Case(2, 5, "full", "float32", 0.12),
+    Case(64, 8, "full", "float64", 0.45),
+    Case(64, 8, "full", "float32", 0.45),
+    Case(16, 16, "diag", "float64", 0.3),
+    Case(16, 16, "diag", "float32", 0.3),
+    Case(16, 16, "spherical", "float64", 0.3),
+    Case(16, 16, "spherical", "float32", 0.3),
+    Case(16, 16, "tied", "float64", 0.1),
+    Case(16, 16, "tied", "float32", 0.1),
+)
+
+NOTES = (
+    f"{ROWS:,} rows of normal clusters; milliseconds per step of EM through fit(), with set-up:",
+    f"a fit of {STEPS} steps from given parameters, over {STEPS}.",
+    "GFLOP/s      4 n K d^2, the textbook step of full covariances, beside the rate of a large",
+    "             matrix product",
+    "MB           most memory that a fit takes beyond the rows (tracemalloc), ours and the peer's",
+    f"restarts     one step of {RESTARTS} mixtures of iris at once, against one after the other",
+    f"many rows    seconds for {MANY_ROWS:,} rows, d = {MANY[0]}, K = {MANY[1]}, from a start on",
+    "             some of them, against plain steps on all, to the same tolerance",
+    f"holes        {HOLES:.0%} of the entries missing, {HOLES_ROWS:,} rows, d = {HOLES_SIZE[0]}, "
+    f"K = {HOLES_SIZE[1]}; against complete rows",
+    "peer: scikit-learn, same first parameters, reg_covar = 1e-6 in both; pomegranate where it is",
+    "      installed. The log-likelihoods must be the same",
+)
+
+
+def section(settings: Settings) -> Section:
+    """The table of this section."""
+    return Section("Gaussian mixtures", NOTES, MEASUREMENTS, _rows(settings))
+
+
+def _rows(settings: Settings) -> Iterator[Row]:
+    yield from _peaks(settings)
+    for case in CASES:
+        yield _steps(settings, case)
+    if settings.peers and Pomegranate.installed():
+        yield _pomegranate(settings, CASES[1])
+    yield _restarts(settings)
+    yield _many_rows(settings)
+    yield from _holes(settings)
+
+
+def clusters(n: int, d: int, k: int, dtype: str = "float64", seed: int = 0) -> np.ndarray:
+    """Rows of k normal clusters with covariances of their own."""
+    draws = np.random.default_rng(seed)
+    means = 3 * draws.normal(size=(k, d))
+    roots = draws.normal(size=(k, d, d)) / np.sqrt(d) + 0.5 * np.eye(d)
+    labels = draws.integers(0, k, n)
+    noise = draws.normal(size=(n, d))
+    x = np.empty((n, d), dtype=dtype)
+    for c in range(k):
+        mine = labels == c
+        x[mine] = means[c] + noise[mine] @ roots[c].T
+    return x
+
+
+def first_parameters(x: np.ndarray, k: int, kind: str) -> dict[str, Any]:
+    """Rows as means, and the mean variance of all columns."""
+    d = x.shape[1]
+    chosen = np.random.default_rng(1).choice(len(x), k, replace=False)
+    precision = 1 / x.var(0, dtype=np.float64).mean()
+    held = {
+        "full": np.tile(np.eye(d), (k, 1, 1)),
+        "tied": np.eye(d),
+        "diag": np.ones((k, d)),
+        "spherical": np.ones(k),
+    }
+    return {
+        "weights_init": np.full(k, 1 / k),
+        "means_init": x[chosen].astype(np.float64),
+        "precisions_init": precision * held[kind],
+    }
+
+
+def _fit(make: Callable[..., Any], x: Any, options: dict[str, Any]) -> Any:
+    """A model that has made all the steps asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make(**options).fit(x)
+
+
+def _sklearn(settings: Settings) -> Any:
+    """The peer's class, or None."""
+    if not settings.peers or importlib.util.find_spec("sklearn") is None:
+        return None
+    from sklearn.mixture import GaussianMixture as Theirs
+
+    return Theirs
+
+
+def _peaks(settings: Settings) -> Iterator[Row]:
+    """Rates of large matrix products."""
+    for dtype in ("float64", "float32"):
+        a = np.ones((1024, 1024), dtype=dtype)
+        seconds = settings.time(Contender.repeating("product", partial(np.matmul, a, a)))
+        rate = 2 * 1024**3 / seconds["product"].median / 1e9
+        yield measurement(f"matrix product, {dtype}", rate, "GFLOP/s")
+
+
+def _memory(call: Callable[[], Any]) -> float:
+    """Most megabytes that a call allocates."""
+    tracemalloc.start()
+    call()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def _steps(settings: Settings, case: Case) -> Row:
+    """Steps of EM through fit()."""
+    x = clusters(settings.rows(ROWS), case.d, case.k, case.dtype)
+    options = first_parameters(x, case.k, case.kind) | {
+        "n_components": case.k,
+        "covariance_type": case.kind,
+        "max_iter": STEPS,
+        "tol": 0.0,
+        # With less, the peer's float32 covariances of 64 columns are not positive definite.
+        "reg_covar": 1e-4 if (case.d, case.dtype) == (64, "float32") else 1e-6,
+    }
+    given = torch.from_numpy(x).to(settings.device) if settings.device != "cpu" else x
+
+    def ours() -> Any:
+        model = _fit(lambda **o: GaussianMixture(**o).to(settings.device), given, options)
+        settings.wait()
+        return model
+
+    contenders = [Contender.repeating("ours", ours)]
+    theirs = _sklearn(settings)
+    if theirs is not None:
+        contenders.append(Contender.repeating("sklearn", partial(_fit, theirs, x, options)))
+    times = settings.time(*contenders)
+    found = times["ours"].median / STEPS * 1e3
+    note = ""
+    if case.kind == "full":
+        rate = 4 * len(x) * case.k * case.d**2 / found / 1e6
+        note = f"{rate:.1f} GFLOP/s; "
+    if theirs is None:
+        return measurement(_name(case), found, "ms", note=note)
+    peer = times["sklearn"].median / STEPS * 1e3
+    difference = abs(times["ours"].first.lower_bound_ - times["sklearn"].first.lower_bound_)
+    note += f"difference {difference:.0e} nats"
+    if settings.device == "cpu":
+        sizes = [_memory(ours), _memory(partial(_fit, theirs, x, options))]
+        note += f"; {sizes[0]:.0f} MB, {sizes[1]:.0f} MB"
+    return measurement(
+        _name(case),
+        found,
+        "ms",
+        target=None if case.target is None else settings.target(case.target * peer),
+        peer=peer,
+        right=difference < CLOSE[case.dtype],
+        note=note,
+        samples={name: timing.samples for name, timing in times.items()},
+    )
+
+
+def _name(case: Case) -> str:
+    return f"{case.kind}, d = {case.d}, K = {case.k}, {case.dtype}"
+
+
+def _pomegranate(settings: Settings, case: Case) -> Row:
+    """The same steps by another library on torch."""
+    x = clusters(settings.rows(ROWS), case.d, case.k, case.dtype)
+    first = first_parameters(x, case.k, "full")
+    options = first | {"n_components": case.k, "max_iter": STEPS, "tol": 0.0}
+    times = settings.time(
+        Contender.repeating("ours", partial(_fit, GaussianMixture, x, options)),
+        Contender.repeating("pomegranate", partial(Pomegranate(first).fit, x, STEPS)),
+    )
+    found, peer = [times[name].median / STEPS * 1e3 for name in ("ours", "pomegranate")]
+    return measurement(f"{_name(case)} (peer: pomegranate)", found, "ms", peer=peer)
+
+
+def _restarts(settings: Settings) -> Row:
+    """One step of many mixtures at once."""
+    from sklearn.datasets import load_iris
+
+    from pgm.mixtures.moments import Components
+    from pgm.mixtures.search import Search
+    from pgm.mixtures.settings import Settings as Arguments
+
+    x: Any = load_iris(return_X_y=True)[0]
+    arguments = Arguments(3, n_init=RESTARTS)
+    search = Search(x, None, arguments, generator=torch.Generator().manual_seed(0), progress=False)
+    learner = search.learner()
+    whole = search.seeds(learner)
+    parts = [Components(*[p[r : r + 1] for p in whole]) for r in range(RESTARTS)]
+    times = settings.time(
+        Contender.repeating("together", lambda: learner.step(whole)),
+        Contender.repeating("loop", lambda: [learner.step(part) for part in parts]),
+    )
+    together, loop = times["together"].median * 1e3, times["loop"].median * 1e3
+    return measurement(
+        f"{RESTARTS} restarts on iris, one step (peer: a loop)",
+        together,
+        "ms",
+        target=RESTART_SHARE * loop,
+        peer=loop,
+        samples={name: timing.samples for name, timing in times.items()},
+    )
+
+
+def _many_rows(settings: Settings) -> Row:
+    """A start on some of the rows, and then all."""
+    d, k = MANY
+    x = clusters(settings.rows(MANY_ROWS), d, k)
+    common = {"n_components": k, "tol": 1e-6, "max_iter": 1000, "accelerate": False}
+    first = first_parameters(x, k, "full")
+    plain = common | first
+    quick = common | {"init": "random_from_data", "random_state": 1}
+    times = settings.time(
+        Contender.repeating("ours", partial(_fit, GaussianMixture, x, quick)),
+        Contender.repeating("plain", partial(_fit, GaussianMixture, x, plain)),
+    )
+    models = [times[name].first for name in ("ours", "plain")]
+    scores = [model.score(x[:40_000]).item() for model in models]
+    ours, peer = times["ours"].median, times["plain"].median
+    return measurement(
+        "many rows (peer: plain steps)",
+        ours,
+        "s",
+        target=settings.target(SUBSET_SHARE * peer),
+        peer=peer,
+        note=f"{scores[0]:.5f} and {scores[1]:.5f} nats, {models[1].n_iter_} plain steps",
+    )
+
+
+def _holes(settings: Settings) -> Iterator[Row]:
+    """Rows with missing entries beside complete ones."""
+    d, k = HOLES_SIZE
+    complete = clusters(settings.rows(HOLES_ROWS), d, k)
+    draws = np.random.default_rng(2)
+    holes = complete.copy()
+    holes[draws.random(holes.shape) < HOLES] = np.nan
+    holes[np.isnan(holes).all(1)] = 0.0
+    few = complete.copy()
+    for rows, columns in enumerate(([], [0], [1, 2], [3], [4, 5, 6])):
+        few[np.ix_(np.arange(len(few)) % 5 == rows, columns)] = np.nan
+    options = first_parameters(complete, k, "full")
+    options |= {"n_components": k, "max_iter": STEPS, "tol": 0.0, "reg_covar": 1e-6}
+    data = {"complete": complete, "at random": holes, "five patterns": few}
+    calls = {name: partial(_fit, GaussianMixture, x, options) for name, x in data.items()}
+    contenders = [Contender.repeating(name, call) for name, call in calls.items()]
+    theirs = _sklearn(settings)
+    if theirs is not None:
+        call = partial(_fit, theirs, complete, options)
+        contenders.append(Contender.repeating("sklearn", call))
+    times = settings.time(*contenders)
+    steps = {name: timing.median / STEPS * 1e3 for name, timing in times.items()}
+    note = f"scikit-learn on complete rows {steps['sklearn']:.1f} ms" if theirs else ""
+    for name in ("at random", "five patterns"):
+        yield measurement(
+            f"holes {name} (peer: complete rows)",
+            steps[name],
+            "ms",
+            target=settings.target(HOLES_SHARE * steps["complete"]),
+            peer=steps["complete"],
+            note=note,
+        )
