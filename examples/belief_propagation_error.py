@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from inference import Factor, FactorGraph
-from inference.approximate import ConvergenceWarning, belief_propagation, mean_field
+from inference.approximate import belief_propagation, mean_field
 from inference.approximate import tree_reweighted as reweighted
+from inference.convergence import ConvergenceWarning
 
 SIDE = 10
 COUPLINGS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.2)

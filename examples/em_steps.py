@@ -2,8 +2,8 @@
 
 A step gives every row its responsibilities, then every component the weight, mean and covariance
 of the rows it is responsible for. No step makes the rows less probable. The first step takes the
-circles to the rows. Then one component explains rows of both kinds: gains are small, and grow only
-as it lets go of the long eruptions. After that nothing is left to decide.
+circles to the rows, and both components describe all of them. Gains are small for long, and grow
+only as each lets go of the other's eruptions. After that nothing is left to decide.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from inference.learning.em import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixture_plot import plot_em_steps
 
-SHOWN, LAST = (0, 1, 3, 5, 7, 10), 100
+SHOWN, LAST = (0, 1, 4, 8, 12, 16), 100
 START = {
     "weights_init": [0.5, 0.5],
-    "means_init": [[-1.5, 1.0], [1.5, -1.0]],
-    "precisions_init": torch.eye(2).expand(2, 2, 2) / 0.25,
+    "means_init": [[-1.0, 1.5], [1.0, -1.5]],
+    "precisions_init": torch.eye(2).expand(2, 2, 2) / 2,
 }
 
 

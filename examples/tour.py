@@ -11,13 +11,15 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import torch
+from faithful_hmm import geyser
 from matplotlib.axes import Axes
 from missing_data import blank, error
 from real_networks import survey
 
-from pgm import BayesianNetwork
+from pgm import BayesianNetwork, GaussianMixture
 from pgm.classic import asia, medical_test
 from pgm.comparison_plot import plot_comparison
+from pgm.mixture_plot import plot_mixture, plot_selection
 from pgm.plot import plot_network, plot_posteriors
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -159,6 +161,26 @@ def structure(network: BayesianNetwork, out: Path) -> None:
     save(ax, out, "learned_structure.png")
 
 
+def clusters(out: Path) -> None:
+    heading("9. Clusters, and how many")
+    x = geyser().sample(1, 400, generator=0).observations[0]
+    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) < 0.1] = torch.nan
+    x = x[~x.isnan().all(1)]
+    found = GaussianMixture.select(x, range(1, 6), ["full", "tied", "diag"], random_state=0)
+    print(f"  {len(x)} eruptions of a geyser, of which {x.isnan().sum()} numbers are missing.")
+    for row in found.table()[:3]:
+        shape = f"{row['n_components']} {row['covariance_type']}"
+        print(f"  {shape:<10} BIC {row['bic']:,.1f}")
+    next_one = found.best.conditional({0: 2.0})
+    expected = (next_one.weights @ next_one.means).item()
+    print(f"  After an eruption of two minutes the next is due in {expected:.0f} minutes.")
+    _, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    plot_selection(found, axes[0])
+    ax = plot_mixture(found.best, x, axes[1])
+    ax.set(xlabel="minutes of eruption", ylabel="minutes to the next", title="The best of them")
+    save(ax, out, "clusters.png")
+
+
 def main(out: Path, shared: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     network = asia()
@@ -169,7 +191,8 @@ def main(out: Path, shared: Path) -> None:
     machinery(network)
     fitting(network)
     structure(network, out)
-    heading("9. Networks from practice")
+    clusters(out)
+    heading("10. Networks from practice")
     survey(shared)
     print(f"\nThe figures are in {out}.")
 

@@ -3,8 +3,9 @@
 from inference.approximate.belief_propagation import belief_propagation
 from inference.approximate.mean_field import mean_field
 from inference.approximate.pairwise import IsingGrid, PairwiseArrays
-from inference.approximate.result import ApproximateResult, ConvergenceWarning
+from inference.approximate.result import ApproximateResult
 from inference.approximate.tree_reweighted import tree_reweighted
+from inference.convergence import ConvergenceWarning
 from inference.exact.enumerate import enumerate_states
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph

@@ -316,10 +316,6 @@ class BayesianGaussianMixture(NormalMixture):
         new = student_log_prob(rows, self._prior_laws, kind) + safe_log(left)
         return logsumexp(torch.cat([known, new], 1), 1)
 
-    def score(self, x: Any, y: Any = None) -> Tensor:
-        """Mean of `log_prob` over the rows, nats, (); y is ignored, as in scikit-learn."""
-        return super().score(x)
-
     def to_gaussian_mixture(self) -> GaussianMixture:
         """The mixture with the expected weights, means and precisions: a normalised density."""
         if self.n_features == 0:

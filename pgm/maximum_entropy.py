@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.approximate.result import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from inference.inputs import as_weights
 from inference.learning.lbfgs import minimize
 from inference.logspace import log_normalize

@@ -54,6 +54,17 @@ class MixtureModel(RowModel):
         """
         return logsumexp(self._joint(x), dim=1)
 
+    @torch.no_grad()
+    def score(self, x: Any, y: Any = None) -> Tensor:
+        """Mean log-probability of the rows, nats, (); y is ignored, as in scikit-learn.
+
+        Without a gradient: for one take the mean of `log_prob`.
+
+        Raises:
+            ValueError: no rows.
+        """
+        return super().score(x)
+
     def score_samples(self, x: Any) -> Tensor:
         """The same as `log_prob`, by scikit-learn's name and without a gradient."""
         with torch.no_grad():

@@ -9,8 +9,9 @@ structured_mean_field, mean_field.
 from inference.approximate.belief_propagation import belief_propagation
 from inference.approximate.mean_field import mean_field
 from inference.approximate.pairwise import IsingGrid, PairwiseArrays
-from inference.approximate.result import ApproximateResult, ConvergenceWarning
+from inference.approximate.result import ApproximateResult
 from inference.approximate.tree_reweighted import tree_reweighted
+from inference.convergence import ConvergenceWarning
 
 __all__ = [
     "ApproximateResult",

@@ -10,13 +10,9 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-__all__ = ["ApproximateResult", "ConvergenceWarning"]
+__all__ = ["ApproximateResult"]
 
 Named = TypeVar("Named")
-
-
-class ConvergenceWarning(UserWarning):
-    """An iteration stopped at its limit before its residual fell below the tolerance."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from inference.approximate.result import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from inference.progress import progress_bar
 
 __all__ = [

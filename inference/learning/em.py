@@ -15,13 +15,13 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from inference.convergence import ConvergenceWarning
 from inference.inputs import as_whole
 from inference.learning.runs import join_runs, select_runs, to_host
 from inference.progress import progress_bar
 
 __all__ = [
     "Climbed",
-    "ConvergenceWarning",
     "EMResult",
     "check_tolerance",
     "climb",
@@ -35,10 +35,6 @@ Stepped: TypeAlias = tuple[Parameters, Any] | tuple[Parameters, Any, Any]
 
 #: How far rounding may lower the objective, relative to its size.
 ROUNDING = 1e-9
-
-
-class ConvergenceWarning(UserWarning):
-    """The best run of expectation-maximisation was cut short while it still rose."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +174,7 @@ def climb(
     tolerance: float = 1e-6,
     size: float = 1.0,
     monotone: bool = True,
+    rounding: float = ROUNDING,
     warn: bool = True,
     progress: bool | None = None,
 ) -> Climbed[Parameters]:
@@ -198,6 +195,7 @@ def climb(
         size: n, the data the objective is a sum over: their number, or the sum of their weights.
         monotone: whether a fall of an objective beyond rounding is an error; False for
             regularised M steps, which do not promise that.
+        rounding: how far rounding may lower an objective, relative to its size.
         warn: whether to say so if the best run has not converged.
         progress: True, False, or None: a bar if on a terminal.
 
@@ -214,7 +212,7 @@ def climb(
         >>> found.iterations.tolist(), found.parameters.round(4).tolist()
         ([10, 2], [0.0078, 0.0025])
     """
-    rule = _Rule(max_iterations, tolerance, size, monotone)
+    rule = _Rule(max_iterations, tolerance, size, monotone, rounding)
     with progress_bar(rule.max_iterations, "EM", progress) as bar:
         found = _Batch[Parameters](rule, [], bar, 0).climb(step, parameters, select)
     if warn:
@@ -235,12 +233,20 @@ def check_tolerance(tolerance: float) -> None:
 class _Rule:
     """When a run ends, and what it may not do."""
 
-    def __init__(self, max_iterations: int, tolerance: float, size: float, monotone: bool) -> None:
+    def __init__(
+        self,
+        max_iterations: int,
+        tolerance: float,
+        size: float,
+        monotone: bool,
+        rounding: float = ROUNDING,
+    ) -> None:
         self.max_iterations = as_whole("max_iterations", max_iterations, least=1)
         check_tolerance(tolerance)
         if not 0 < size < math.inf:
             raise ValueError(f"size must be positive and finite, found {size}")
         self.tolerance, self.size, self.monotone = tolerance, size, monotone
+        self.rounding = rounding
 
     def stops(self, change: np.ndarray) -> np.ndarray:
         """Whether a change (NaN for unknown) is too small to go on, (R,)."""
@@ -349,7 +355,8 @@ class _Batch(Generic[Parameters]):
                 "probability zero (or are not finite)"
             )
         last = self._last
-        fallen = (objective < last - ROUNDING * (1 + abs(last))) & ~self._restarted
+        allowed = self._rule.rounding * (1 + abs(last))
+        fallen = (objective < last - allowed) & ~self._restarted
         if self._rule.monotone and fallen.any():
             run = int(fallen.argmax())
             raise RuntimeError(

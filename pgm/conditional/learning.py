@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from inference.approximate.result import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from inference.inputs import as_whole
 from inference.learning.lbfgs import minimize
 from inference.progress import progress_bar

@@ -18,9 +18,10 @@ from inference.approximate.log_messages import LogMessages
 from inference.approximate.mean_field import mean_field
 from inference.approximate.pairwise import pose
 from inference.approximate.problem import marginals_of
-from inference.approximate.result import ApproximateResult, ConvergenceWarning
+from inference.approximate.result import ApproximateResult
 from inference.approximate.schedules import Damping, iterate, warn_unconverged
 from inference.approximate.tree_reweighted import tree_reweighted
+from inference.convergence import ConvergenceWarning
 from inference.logspace import log_normalize
 from pgm.conditional import exact
 from pgm.conditional.potentials import Potentials

@@ -14,8 +14,6 @@ from pgm.mixtures.moments import Components
 
 __all__ = ["dead", "find_collapsed", "revive"]
 
-#: A variance below so many times the floor is at it.
-NEAR_FLOOR = 5.0
 #: A variance, in scaled units, that only many rows can tell from a collapse.
 NARROW = 1e-3
 #: Rows per free direction below which a narrow component is not believed.
@@ -41,7 +39,9 @@ def find_collapsed(components: Components, counts: Any, whole: Any, guard: Guard
     thin = _directions_below(components.covariances, NARROW, own) > 0
     found = (counts < directions + 1) | (thin & (counts < FEW * (directions + 1)))
     pair = _in_units_of(floor, components.covariances, own)
-    return found if pair is None else found | (_directions_below(pair[0], NEAR_FLOOR, pair[1]) > 0)
+    if pair is None:
+        return found
+    return found | (_directions_below(pair[0], guard.near, pair[1]) > 0)
 
 
 def _in_units_of(floor: Any, *covariances: Any) -> list[Any] | None:

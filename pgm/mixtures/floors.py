@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from inference.arrays import namespace
 from pgm.mixtures.components import CovarianceType, cholesky, try_cholesky
@@ -24,10 +24,12 @@ class Guard(ABC):
     Attributes:
         matrix: (d, d) float64, positive semi-definite.
         covariance_type: of the mixture.
+        near: a variance below so many times that of the matrix has nothing of its own.
     """
 
     matrix: Any
     covariance_type: CovarianceType
+    near: ClassVar[float]
 
     @abstractmethod
     def apply(self, scatters: Any) -> Any:
@@ -50,6 +52,8 @@ def held(matrix: Any, covariance_type: CovarianceType) -> Any:
 class Addition(Guard):
     """Adds the matrix, as scikit-learn's ``reg_covar`` does."""
 
+    near: ClassVar[float] = 1.01
+
     def apply(self, scatters: Any) -> Any:
         """Scatters and the matrix."""
         return scatters + self.own()
@@ -66,6 +70,8 @@ class Floor(Guard):
         Anderson & Olkin 1985, "Maximum-likelihood estimation of the parameters of a multivariate
         normal distribution", section 3 (maximisation under an order of matrices).
     """
+
+    near: ClassVar[float] = 5.0
 
     def apply(self, scatters: Any) -> Any:
         """Scatters, raised where they are below the matrix."""

@@ -141,13 +141,21 @@ class Learner:
         counts = self.counts(components)
         return find_collapsed(components, counts, self._whole, self._guard)
 
-    def start(self, responsibilities: Callable[[slice], Any], n_runs: int, k: int) -> Components:
+    def start(
+        self,
+        responsibilities: Callable[[slice], Any],
+        n_runs: int,
+        k: int,
+        *,
+        shrunk: bool = True,
+    ) -> Components:
         """Parameters that fit first responsibilities.
 
         Arguments:
             responsibilities: (R, K, c) of a slice of the rows.
             n_runs: R.
             k: K.
+            shrunk: whether covariances are drawn towards their mean.
         """
         rows = self.data
         if isinstance(rows, MissingRows):
@@ -159,7 +167,9 @@ class Learner:
             rows, responsibilities, (n_runs, k), FEATURES[self.covariance_type]
         )
         moments = Moments(zeros(found[0], (n_runs,)), *found)
-        return maximize(shrink(moments, self.covariance_type), self._guard)
+        if shrunk:
+            moments = shrink(moments, self.covariance_type)
+        return maximize(moments, self._guard)
 
     def _badly_described(self, scores: Scores, lost: Any) -> Any:
         """Rows for lost components (R, K), any of the worst 5 % under all of them, (R, K, d)."""

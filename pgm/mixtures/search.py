@@ -39,6 +39,8 @@ SUBSET_TOLERANCE = 1e-5
 HEAT, FINALISTS, FEW_ROWS = 10, 3, 50_000
 #: Distance from the center up to which squares leave digits for the other rows.
 MOST_REACH = 1e14
+#: How far the kernels' rounding may lower a log-likelihood, relative to its size.
+ROUNDING = 1e-6
 #: Plain steps before the accelerated ones.
 PLAIN = 20
 
@@ -153,12 +155,35 @@ class Search:
         """Parameters for every start, from the learner's rows: all, or those of these numbers."""
         x = self._x if rows is None else self._x[rows]
         weights = self._weights if rows is None or self._weights is None else self._weights[rows]
-        runs, k = self._settings.n_init, self._settings.n_components
-        scaled = (x - self.spread.center) / self.spread.scales
-        found = first_responsibilities(
-            scaled, k, self._settings.init, runs, weights=weights, generator=self._generator
-        )
-        return self._with_given(learner.start(found.block, runs, k))
+        settings, spread = self._settings, self.spread
+        k, shrunk = settings.n_components, settings.reg_covar is None
+        parts = []
+        for units, runs in self._seed_units():
+            found = first_responsibilities(
+                (x - spread.center) / units,
+                k,
+                settings.init,
+                runs,
+                weights=weights,
+                generator=self._generator,
+            )
+            parts.append(learner.start(found.block, runs, k, shrunk=shrunk))
+        joined = [namespace(x).concatenate(part) for part in zip(*parts, strict=True)]
+        return self._with_given(Components(*joined))
+
+    def _seed_units(self) -> list[tuple[Any, int]]:
+        """Units of the columns that starts are found in, and the number of these starts.
+
+        EM does not depend on units, but distances do. Every column's own scale is safe; where all
+        columns have one unit already, that is better. So starts take turns, the first of them in
+        the columns' scales; those that are to be scikit-learn's are in the unit of the data.
+        """
+        scales, runs = self.spread.scales, self._settings.n_init
+        common = (scales**2).mean() ** 0.5 + 0 * scales
+        if self._settings.reg_covar is not None:
+            return [(common, runs)]
+        split = [(scales, runs - runs // 2), (common, runs // 2)]
+        return [(units, some) for units, some in split if some]
 
     def _with_given(self, found: Components | None) -> Components:
         """First parameters, of which those that are given replace the others."""
@@ -232,6 +257,7 @@ class Search:
             size=learner.total,
             # An addition is no maximum, and single precision cannot tell a fall from rounding.
             monotone=settings.reg_covar is None and self._x.dtype == namespace(self._x).float64,
+            rounding=ROUNDING,
             warn=warn,
             progress=self._progress,
         )

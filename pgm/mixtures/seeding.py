@@ -25,6 +25,8 @@ Seeding: TypeAlias = Literal["kmeans", "k-means++", "random", "random_from_data"
 
 #: Rows that centres are found with; more of them would hardly move the centres.
 MOST_ROWS = 20_000
+#: Most rounds of k-means: EM goes on from wherever they end.
+ROUNDS = 50
 #: Rows for which random responsibilities are drawn at once.
 DRAWN = 4096
 
@@ -177,7 +179,7 @@ def _centers(
     draw = random_rows if how == "random_from_data" else scattered_rows
     centers = some.centers_at(draw(some, k, runs, source))
     if how == "kmeans":
-        centers[:1] = run_rounds(some, centers[:1])[0]
+        centers[:1] = run_rounds(some, centers[:1], ROUNDS)[0]
     return centers, rows
 
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 
 from inference import Factor, FactorGraph
-from inference.approximate import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 
 NAMES = "abcdefghijklmnop"
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from inference import Factor, FactorGraph
-from inference.approximate import ConvergenceWarning, belief_propagation
+from inference.approximate import belief_propagation
+from inference.convergence import ConvergenceWarning
 
 QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 SOME = settings(max_examples=25, **QUIET)

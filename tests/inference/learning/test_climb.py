@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.learning.em import ConvergenceWarning, climb, expectation_maximization
+from inference.convergence import ConvergenceWarning
+from inference.learning.em import climb, expectation_maximization
 from inference.learning.runs import choose_runs, join_runs, put_runs, select_runs
 
 

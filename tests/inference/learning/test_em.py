@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from inference.learning.em import ConvergenceWarning, expectation_maximization
+from inference.convergence import ConvergenceWarning
+from inference.learning.em import expectation_maximization
 
 HEADS, TOSSES = np.array([5, 9, 8, 4, 7]), 10
 

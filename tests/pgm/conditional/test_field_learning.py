@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.approximate.result import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from pgm.conditional.templates import GridTemplate
 from pgm.conditional_random_field import ConditionalRandomField
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.approximate.result import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from pgm.max_entropy.likelihood import Problem
 from pgm.max_entropy.settings import Settings
 from pgm.maximum_entropy import MaximumEntropyClassifier

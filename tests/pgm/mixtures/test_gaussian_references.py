@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning as TheirWarning
 from sklearn.mixture import GaussianMixture as Theirs
 
-from inference.learning.em import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixtures.components import COVARIANCE_TYPES
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from inference.learning.em import ConvergenceWarning
+from inference.convergence import ConvergenceWarning
 from pgm.mixture import Mixture
 from pgm.mixtures.families.bernoulli import Bernoulli
 from pgm.mixtures.families.categorical import Categorical
