@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tracemalloc
+import unittest.mock
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,6 +18,7 @@ from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from pgm import GaussianMixture
+from pgm.mixtures import search
 
 __all__ = ["section"]
 
@@ -83,14 +85,16 @@ def _rows(settings: Settings) -> Iterator[Row]:
     if settings.peers and Pomegranate.installed():
         yield _pomegranate(settings, CASES[1])
     yield _restarts(settings)
-    yield _many_rows(settings)
+    yield from _many_rows(settings)
     yield from _holes(settings)
 
 
-def clusters(n: int, d: int, k: int, dtype: str = "float64", seed: int = 0) -> np.ndarray:
+def clusters(
+    n: int, d: int, k: int, dtype: str = "float64", separation: float = 3.0
+) -> np.ndarray:
     """Rows of k normal clusters with covariances of their own."""
-    draws = np.random.default_rng(seed)
-    means = 3 * draws.normal(size=(k, d))
+    draws = np.random.default_rng(0)
+    means = separation * draws.normal(size=(k, d))
     roots = draws.normal(size=(k, d, d)) / np.sqrt(d) + 0.5 * np.eye(d)
     labels = draws.integers(0, k, n)
     noise = draws.normal(size=(n, d))
@@ -113,9 +117,10 @@ def first_parameters(x: np.ndarray, k: int, kind: str) -> dict[str, Any]:
         "spherical": np.ones(k),
     }
     return {
-        "weights_init": np.full(k, 1 / k),
-        "means_init": x[chosen].astype(np.float64),
-        "precisions_init": precision * held[kind],
+        # In the type of the rows: scikit-learn computes in that of these.
+        "weights_init": np.full(k, 1 / k, dtype=x.dtype),
+        "means_init": x[chosen],
+        "precisions_init": (precision * held[kind]).astype(x.dtype),
     }
 
 
@@ -223,14 +228,13 @@ def _restarts(settings: Settings) -> Row:
     from sklearn.datasets import load_iris
 
     from pgm.mixtures.moments import Components
-    from pgm.mixtures.search import Search
     from pgm.mixtures.settings import Settings as Arguments
 
     x: Any = load_iris(return_X_y=True)[0]
     arguments = Arguments(3, n_init=RESTARTS)
     search = Search(x, None, arguments, generator=torch.Generator().manual_seed(0), progress=False)
-    learner = search.learner()
-    whole = search.seeds(learner)
+    learner = found.learner()
+    whole = found.seeds(learner)
     parts = [Components(*[p[r : r + 1] for p in whole]) for r in range(RESTARTS)]
     times = settings.time(
         Contender.repeating("together", lambda: learner.step(whole)),
@@ -247,29 +251,33 @@ def _restarts(settings: Settings) -> Row:
     )
 
 
-def _many_rows(settings: Settings) -> Row:
-    """A start on some of the rows, and then all."""
+def _many_rows(settings: Settings) -> Iterator[Row]:
+    """A start on some of the rows, and then all, against all rows from the start."""
     d, k = MANY
-    x = clusters(settings.rows(MANY_ROWS), d, k)
-    common = {"n_components": k, "tol": 1e-6, "max_iter": 1000, "accelerate": False}
-    first = first_parameters(x, k, "full")
-    plain = common | first
-    quick = common | {"init": "random_from_data", "random_state": 1}
-    times = settings.time(
-        Contender.repeating("ours", partial(_fit, GaussianMixture, x, quick)),
-        Contender.repeating("plain", partial(_fit, GaussianMixture, x, plain)),
-    )
-    models = [times[name].first for name in ("ours", "plain")]
-    scores = [model.score(x[:40_000]).item() for model in models]
-    ours, peer = times["ours"].median, times["plain"].median
-    return measurement(
-        "many rows (peer: plain steps)",
-        ours,
-        "s",
-        target=settings.target(SUBSET_SHARE * peer),
-        peer=peer,
-        note=f"{scores[0]:.5f} and {scores[1]:.5f} nats, {models[1].n_iter_} plain steps",
-    )
+    x = clusters(settings.rows(MANY_ROWS), d, k, separation=1.0)
+
+    def fit(init: str, threshold: int) -> Any:
+        options = {"n_components": k, "tol": 1e-6, "max_iter": 1000, "accelerate": False}
+        with unittest.mock.patch.object(search, "MANY_ROWS", threshold):
+            return _fit(GaussianMixture, x, options | {"init": init, "random_state": 0})
+
+    for init in ("random", "kmeans"):
+        times = settings.time(
+            Contender.repeating("ours", partial(fit, init, search.MANY_ROWS)),
+            Contender.repeating("plain", partial(fit, init, len(x) + 1)),
+        )
+        models = [times[name].first for name in ("ours", "plain")]
+        steps = [model.n_iter_ for model in models]
+        scores = [model.score(x[:40_000]).item() for model in models]
+        yield measurement(
+            f"many rows, {init} start (peer: plain steps)",
+            times["ours"].median,
+            "s",
+            target=settings.target(SUBSET_SHARE * times["plain"].median),
+            peer=times["plain"].median,
+            right=settings.most_rows is not None or abs(scores[0] - scores[1]) < 1e-4,
+            note=f"{scores[0]:.5f} and {scores[1]:.5f} nats; {steps[0]} and {steps[1]} steps",
+        )
 
 
 def _holes(settings: Settings) -> Iterator[Row]:

@@ -131,14 +131,9 @@ class Learner:
         found = revive(found, self._guard.apply(pooled(moments)), lost, places, share)
         return found, moments.log_likelihood + self.volume, restarted
 
-    def counts(self, components: Components) -> Any:
-        """Rows of every component, (R, K)."""
-        scores = log_joint_scores(components, self.covariance_type)
-        return expect(self.data, scores, self.covariance_type).counts / self._unit
-
     def collapsed(self, components: Components) -> Any:
-        """Which components have collapsed, (R, K)."""
-        counts = self.counts(components)
+        """Which components, of an M step, have collapsed, (R, K)."""
+        counts = components.weights * self.n_rows
         return find_collapsed(components, counts, self._whole, self._guard)
 
     def start(

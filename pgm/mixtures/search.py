@@ -144,7 +144,8 @@ class Search:
         if n <= MANY_ROWS or 2 * size > n:
             return self._heats(learner, self.seeds(learner), history)
         device = self._generator.device
-        drawn = torch.randperm(n, generator=self._generator, device=device)[:size]
+        # A row that is drawn twice is taken once.
+        drawn = torch.randint(n, (size,), generator=self._generator, device=device).unique()
         some: Any = drawn if isinstance(self._x, Tensor) else drawn.numpy()
         part = self.learner(some)
         heats = self._heats(part, self.seeds(part, some), history)
