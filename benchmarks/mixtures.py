@@ -232,7 +232,8 @@ def _restarts(settings: Settings) -> Row:
 
     x: Any = load_iris(return_X_y=True)[0]
     arguments = Arguments(3, n_init=RESTARTS)
-    search = Search(x, None, arguments, generator=torch.Generator().manual_seed(0), progress=False)
+    draws = torch.Generator().manual_seed(0)
+    found = search.Search(x, None, arguments, generator=draws, progress=False)
     learner = found.learner()
     whole = found.seeds(learner)
     parts = [Components(*[p[r : r + 1] for p in whole]) for r in range(RESTARTS)]

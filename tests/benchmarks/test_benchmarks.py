@@ -131,6 +131,22 @@ def test_command_learns_from_few_rows(
     assert [row["what"] for row in rows if row["verdict"]] == judged
 
 
+def test_mixtures_are_compared_with_themselves_too(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    options = ["--only", "mixtures", "--rows", "200", "--repeats", "1", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True)
+    rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["mixtures"]
+    compared = [row["what"].split(",")[0].split(" (")[0] for row in rows if row["peer"]]
+    assert compared == [
+        "20 restarts on iris",
+        "many rows",
+        "many rows",
+        "holes at random",
+        "holes five patterns",
+    ]
+
+
 def test_propagation_is_judged_by_exact_elimination() -> None:
     (row,) = propagation._against_exact("grid", *propagation._small_grid(0.3))
     assert 0 < row["measured"] < 0.02
