@@ -50,6 +50,7 @@ class Learner:
 
     Attributes:
         data: the rows in the coordinates.
+        roughly: whether steps on single-precision rows may be rough, as on the way they may.
         n_rows: n.
         total: summed weights.
         volume: what the coordinates add to the log-likelihood of all rows, nats.
@@ -79,6 +80,7 @@ class Learner:
         self._lives = 2 * n_components if rescue else 0
         self.n_rows = len(x)
         self.total = float(len(x) if weights is None else weights.sum())
+        self.roughly = False
         self.data = self._arrange(x, weights, n_components, missing=missing)
         self.volume = self._volume(x, weights, missing=missing)
         step = -(-len(x) // _POOL)
@@ -119,7 +121,7 @@ class Learner:
             nats; and which runs had a component set elsewhere, (R,).
         """
         scores = log_joint_scores(components, self.covariance_type)
-        moments = expect(self.data, scores, self.covariance_type)
+        moments = expect(self.data, scores, self.covariance_type, roughly=self.roughly)
         found = maximize(moments, self._guard)
         lost = dead(moments.counts, self._unit)
         restarted = lost.any(-1)

@@ -41,6 +41,9 @@ HEAT, FINALISTS, FEW_ROWS = 10, 3, 50_000
 MOST_REACH = 1e14
 #: How far the kernels' rounding may lower a log-likelihood, relative to its size.
 ROUNDING = 1e-6
+#: Least number of exact steps at the end of a fit of single-precision rows, and change per row at
+#: which they begin.
+EXACT, ROUGH_TOLERANCE = 2, 1e-3
 #: Plain steps before the accelerated ones.
 PLAIN = 20
 
@@ -110,8 +113,16 @@ class Search:
         learner = self.learner()
         history: list[dict[str, Any]] = []
         first = self._first(learner, history)
-        last = self._climb(learner, first, history, self._settings.max_iter)
-        return self._best(learner, last, history)
+        steps, before = self._settings.max_iter, 0
+        if self._x.dtype != namespace(self._x).float64 and steps > EXACT:
+            # On the way single precision need not be exact; at the end it is.
+            learner.roughly = True
+            tolerance = max(self._settings.tol, ROUGH_TOLERANCE) if self._settings.tol else 0.0
+            found = self._climb(learner, first, history, steps - EXACT, tolerance, warn=False)
+            learner.roughly = False
+            first, before = found.parameters, int(found.iterations.max())
+        last = self._climb(learner, first, history, steps - before)
+        return self._best(learner, last, history, before)
 
     def learner(self, rows: Any = None) -> Learner:
         """Learner from all rows, or those with the given numbers."""
@@ -271,15 +282,17 @@ class Search:
         keys = [np.asarray(x.tolist()) for x in (spoiled, -ended.objective)]
         return np.lexsort(keys[::-1])
 
-    def _best(self, learner: Learner, ended: Climbed, history: list[dict[str, Any]]) -> Found:
-        """The result of the best run."""
+    def _best(
+        self, learner: Learner, ended: Climbed, history: list[dict[str, Any]], before: int
+    ) -> Found:
+        """The result of the best run; ``before`` are the steps made already."""
         best = int(self._ranking(learner, ended)[0])
         components = pick(ended.parameters, np.array([best]))
         collapsed = learner.collapsed(components)[0]
         return Found(
             self.coordinates.back(components),
             bool(ended.converged[best]),
-            int(ended.iterations[best]),
+            before + int(ended.iterations[best]),
             float(ended.objective[best]) / learner.total,
             np.asarray(collapsed.tolist()),
             history,
