@@ -16,12 +16,16 @@ __all__ = ["Rows", "block_width"]
 
 # Numbers of a block, its features and its responsibilities, that stay in the second-level cache.
 _CACHED = 196_608
-_LEAST, _MOST = 256, 4096
+_LEAST, _MOST = 256, 1024
+# Rows of so few numbers that calls would cost more than the work on a narrow block.
+_FEW_NUMBERS, _WIDEST = 24, 4096
 
 
 def block_width(per_row: int) -> int:
     """Rows per block, a power of two, where a row needs so many numbers at a time."""
-    fitting = max(_CACHED // max(per_row, 1), 1)
+    if per_row <= _FEW_NUMBERS:
+        return _WIDEST
+    fitting = max(_CACHED // per_row, 1)
     return min(max(1 << (fitting.bit_length() - 1), _LEAST), _MOST)
 
 
