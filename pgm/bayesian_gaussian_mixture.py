@@ -7,20 +7,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from inference.logspace import logsumexp, safe_log
-from inference.random import GeneratorLike, as_generator
+from inference.random import GeneratorLike
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.normal_mixture import NormalMixture
 from pgm.mixtures.normal_wishart import NormalWishart, log_density_gap
 from pgm.mixtures.predictive import student_log_prob
-from pgm.mixtures.read_rows import read_rows, read_weights
 from pgm.mixtures.settings import Init, covariance_shape
 from pgm.mixtures.variational_search import FoundPosterior, VariationalSearch
 from pgm.mixtures.variational_settings import VariationalSettings, scale_shape
@@ -231,11 +229,7 @@ class BayesianGaussianMixture(NormalMixture):
             TypeError, ValueError: for rows or weights that nothing can be learned from, and for
                 priors that do not fit them. The model is then unchanged.
         """
-        self.settings.check()
-        rows, weights = read_weights(sample_weight, read_rows(X, None, self.device))
-        source = as_generator(
-            self.settings.random_state if generator is None else generator, self.device
-        )
+        rows, weights, source = self._read_fit(X, sample_weight, generator)
         search = VariationalSearch(
             rows, weights, self.settings, generator=source, progress=progress
         )
@@ -349,15 +343,6 @@ class BayesianGaussianMixture(NormalMixture):
     def config(self) -> dict[str, Any]:
         """Constructor arguments, and the number of features."""
         return {**self.settings.config(), "n_features": self.n_features}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A mixture of the shape that `config` tells, its numbers yet to be filled in."""
-        arguments = dict(config)
-        n_features = int(arguments.pop("n_features"))
-        model = cls(**arguments)
-        model._allocate(n_features)
-        return model
 
     @property
     def _laws(self) -> NormalWishart:

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from inference.inputs import check_distribution
-from inference.random import GeneratorLike, as_generator
+from inference.random import GeneratorLike
 from pgm.mixtures.components import COVARIANCE_TYPES, CovarianceType
 from pgm.mixtures.density import normal_log_prob
 from pgm.mixtures.normal_mixture import NormalMixture
 from pgm.mixtures.online import Stream
 from pgm.mixtures.parts import condition, marginalize, read_columns
-from pgm.mixtures.read_rows import read_rows, read_weights
 from pgm.mixtures.search import Found, Search
 from pgm.mixtures.selection import Criterion, MixtureSelection, choose
 from pgm.mixtures.settings import Init, Settings, covariance_shape
@@ -195,15 +194,6 @@ class GaussianMixture(NormalMixture):
         kept = {k: v for k, v in self.get_params().items() if k not in first}
         return {**kept, "n_features": self.n_features}
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A mixture of the shape that `config` tells."""
-        arguments = dict(config)
-        n_features = int(arguments.pop("n_features"))
-        model = cls(**arguments)
-        model._allocate(n_features)
-        return model
-
     def fit(
         self,
         X: Any,
@@ -236,19 +226,11 @@ class GaussianMixture(NormalMixture):
         Raises:
             TypeError, ValueError: for rows or weights that nothing can be learned from.
         """
-        self.settings.check()
-        rows, weights = read_weights(sample_weight, read_rows(X, None, self.device))
-        source = self._source(generator)
+        rows, weights, source = self._read_fit(X, sample_weight, generator)
         search = Search(rows, weights, self.settings, generator=source, progress=progress)
         self._stream = None
         self._take(search.run())
         return self
-
-    def _source(self, generator: GeneratorLike) -> torch.Generator:
-        """The generator of a fit."""
-        return as_generator(
-            self.settings.random_state if generator is None else generator, self.device
-        )
 
     def _take(self, found: Found) -> None:
         """Make what a search found the model's."""
@@ -304,11 +286,10 @@ class GaussianMixture(NormalMixture):
             Cappe & Moulines 2009, "On-line expectation-maximization algorithm for latent data
             models", section 2.3.
         """
-        n_features = None if self._stream is None else self.n_features
-        rows, weights = read_weights(sample_weight, read_rows(X, n_features, self.device))
+        known = None if self._stream is None else self.n_features
+        rows, weights, source = self._read_fit(X, sample_weight, generator, known)
         if self._stream is None:
-            self.settings.check()
-            self._stream = Stream(rows, weights, self.settings, generator=self._source(generator))
+            self._stream = Stream(rows, weights, self.settings, generator=source)
         else:
             self._stream.add(rows, weights)
         self._take(self._stream.found)

@@ -34,7 +34,8 @@ def find_collapsed(components: Components, counts: Any, whole: Any, guard: Guard
         guard: its matrix is the floor.
     """
     kind, d = guard.covariance_type, components.means.shape[-1]
-    directions = d if kind in ("full", "diag") else 1
+    # Only a matrix of its own needs as many rows as there are columns.
+    directions = d if kind == "full" else 1
     own, floor = held(whole, kind), guard.own()
     thin = _directions_below(components.covariances, NARROW, own) > 0
     found = (counts < directions + 1) | (thin & (counts < FEW * (directions + 1)))

@@ -5,17 +5,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from inference.arrays import Array
+from inference.random import GeneratorLike, as_generator
 from pgm.mixture_model import MixtureModel
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.density import as_matrices, normal_log_prob
 from pgm.mixtures.estimator import Estimator
-from pgm.mixtures.read_rows import read_rows
+from pgm.mixtures.read_rows import read_rows, read_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["NormalMixture"]
 
@@ -74,6 +81,28 @@ class NormalMixture(MixtureModel, Estimator):
         """
         rows = self._rows(x)
         return normal_log_prob(rows, self.means, self.covariances, self.covariance_type)
+
+    @abstractmethod
+    def _allocate(self, n_features: int) -> None:
+        """Parameters before any are learned."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A mixture of the shape that `config` tells."""
+        arguments = dict(config)
+        n_features = int(arguments.pop("n_features"))
+        model = cls(**arguments)
+        model._allocate(n_features)
+        return model
+
+    def _read_fit(
+        self, x: Any, sample_weight: Any, generator: GeneratorLike, n_features: int | None = None
+    ) -> tuple[Array, Array | None, torch.Generator]:
+        """Rows and weights to learn from, and the generator of a fit."""
+        self.settings.check()
+        rows, weights = read_weights(sample_weight, read_rows(x, n_features, self.device))
+        seed = self.settings.random_state if generator is None else generator
+        return rows, weights, as_generator(seed, self.device)
 
     def _rows(self, x: Any) -> Tensor:
         """Checked rows in the type of the parameters; those with a gradient keep it."""

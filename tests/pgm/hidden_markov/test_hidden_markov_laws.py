@@ -279,3 +279,13 @@ def test_criteria(draw_model):
         gaussian.transitions.copy_(torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
     assert gaussian.n_parameters == 1 + 1 + 12
     assert HiddenMarkovModel(2, "poisson", n_features=3).n_parameters == 1 + 2 + 6
+
+
+def test_gaps_have_no_gradient_where_a_state_is_far_away():
+    model = HiddenMarkovModel(2, "gaussian", n_features=2).requires_grad_()
+    with torch.no_grad():
+        model.means.copy_(torch.tensor([[0.0, 0.0], [1e9, 1e9]]))
+    x = torch.tensor([[0.1, torch.nan], [0.2, 0.3]], dtype=torch.float64)
+    model.log_prob([x]).sum().backward()
+    for parameter in (model.means, model.covariances):
+        assert parameter.grad.isfinite().all() and parameter.grad[0].abs().max() > 0
