@@ -1,7 +1,7 @@
 """Gaussian mixtures of pomegranate.
 
-It is no extra of this package, as it brings many packages of its own; install it beside with
-``pip install --no-deps pomegranate apricot-select`` (and numba) to compare.
+It is no extra of this package, as it brings many packages of its own; to compare, install it
+beside: ``pip install --no-deps pomegranate apricot-select numba llvmlite``.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ Row = dict[str, Any]
 #: What the numbers depend on: ours, then the peers.
 PACKAGES = ("torch", "numpy", "pyagrum", "pgmpy")
 PACKAGES += ("hmmlearn", "pgmax", "python-crfsuite", "pytorch-crf", "torch-struct")
+PACKAGES += ("scikit-learn", "pomegranate")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pgm.mixtures.moments import Components, Moments, Scores
 from pgm.mixtures.quadratic import FEATURES, sum_responsible
 from pgm.mixtures.rows import Rows
 from pgm.mixtures.spread import Spread
+from pgm.mixtures.sufficient import positive_definite
 
 __all__ = ["Learner"]
 
@@ -121,8 +122,11 @@ class Learner:
             nats; and which runs had a component set elsewhere, (R,).
         """
         scores = log_joint_scores(components, self.covariance_type)
-        moments = expect(self.data, scores, self.covariance_type, roughly=self.roughly)
-        found = maximize(moments, self._guard)
+        moments, found = self._maximized(scores, roughly=self.roughly)
+        if self.roughly and not bool(
+            positive_definite(found.covariances, self.covariance_type).all()
+        ):
+            moments, found = self._maximized(scores, roughly=False)
         lost = dead(moments.counts, self._unit)
         restarted = lost.any(-1)
         if self._lives <= 0 or not bool(restarted.any()):
@@ -132,6 +136,11 @@ class Learner:
         places = self._badly_described(scores, lost)
         found = revive(found, self._guard.apply(pooled(moments)), lost, places, share)
         return found, moments.log_likelihood + self.volume, restarted
+
+    def _maximized(self, scores: Scores, *, roughly: bool) -> tuple[Moments, Components]:
+        """What the rows say under these scores, and the parameters that follow."""
+        moments = expect(self.data, scores, self.covariance_type, roughly=roughly)
+        return moments, maximize(moments, self._guard)
 
     def collapsed(self, components: Components) -> Any:
         """Which components, of an M step, have collapsed, (R, K)."""

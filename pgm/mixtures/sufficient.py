@@ -11,7 +11,7 @@ from inference.arrays import namespace
 from pgm.mixtures.components import CovarianceType, try_cholesky
 from pgm.mixtures.moments import Components
 
-__all__ = ["from_sums", "to_sums"]
+__all__ = ["from_sums", "positive_definite", "to_sums"]
 
 
 def to_sums(components: Components, covariance_type: CovarianceType) -> Any:
@@ -55,7 +55,7 @@ def from_sums(
     else:
         shape = (*total.shape, *(1,) * (second.ndim - 2))
         covariances = second / total.reshape(shape) - _square(found, covariance_type)
-    good &= _positive(covariances, covariance_type)
+    good &= positive_definite(covariances, covariance_type)
     found = found._replace(covariances=covariances)
     kept = [xp.where(_like(good, x), x, y) for x, y in zip(found, like, strict=True)]
     return Components(*kept), good
@@ -69,7 +69,7 @@ def _square(components: Components, covariance_type: CovarianceType) -> Any:
     return means**2 if covariance_type == "diag" else (means**2).mean(-1)[..., None]
 
 
-def _positive(covariances: Any, covariance_type: CovarianceType) -> Any:
+def positive_definite(covariances: Any, covariance_type: CovarianceType) -> Any:
     """Which runs have covariances that are positive definite, (R,)."""
     xp = namespace(covariances)
     if covariance_type in ("diag", "spherical"):
