@@ -232,8 +232,8 @@ class GaussianMixture(NormalMixture):
         self._take(search.run())
         return self
 
-    def _take(self, found: Found) -> None:
-        """Make what a search found the model's."""
+    def _take(self, found: Found, *, warn: bool = True) -> None:
+        """Make what a search found the model's, and tell of collapsed components."""
         weights, means, covariances = [
             torch.as_tensor(x[0], device=self.device) for x in found.components
         ]
@@ -246,7 +246,7 @@ class GaussianMixture(NormalMixture):
         self.converged_, self.n_iter_ = found.converged, found.iterations
         self.lower_bound_ = found.log_likelihood
         self.collapsed = np.flatnonzero(found.collapsed).tolist()
-        if self.collapsed:
+        if self.collapsed and warn:
             warnings.warn(
                 f"components {self.collapsed} have collapsed: each describes a few rows, or has "
                 "no width in some direction. Use fewer components, another covariance_type, more "
@@ -288,11 +288,12 @@ class GaussianMixture(NormalMixture):
         """
         known = None if self._stream is None else self.n_features
         rows, weights, source = self._read_fit(X, sample_weight, generator, known)
+        first = self._stream is None
         if self._stream is None:
             self._stream = Stream(rows, weights, self.settings, generator=source)
         else:
             self._stream.add(rows, weights)
-        self._take(self._stream.found)
+        self._take(self._stream.found, warn=first)
         return self
 
     @classmethod

@@ -148,3 +148,14 @@ def test_thin_true_components_are_not_flagged(kind):
     draws = np.random.default_rng(1)
     x = np.concatenate([draws.normal(size=(500, 3)), draws.normal(size=(500, 3)) * 0.02 + 3])
     assert not fit(x, kind).collapsed
+
+
+def test_a_stream_warns_of_collapsed_components_once():
+    x = np.concatenate([BASE, np.repeat([[50.0, 50.0, 50.0]], 3, 0)])
+    model = GaussianMixture(3, random_state=0)
+    with pytest.warns(CollapsedComponentWarning, match="have collapsed"):
+        model.partial_fit(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(BASE)
+    assert len(model.collapsed) == 1
