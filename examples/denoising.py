@@ -13,7 +13,7 @@ from matplotlib.textpath import TextPath
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from inference.sampling.annealing import iterated_conditional_modes
+from inference.sampling.conditional_modes import iterated_conditional_modes
 from pgm import MarkovRandomField
 from pgm.random_fields.lattices import lattice_edges
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.graph import FactorGraph
 from inference.inputs import as_whole
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.density import DiscreteDensity
-from inference.sampling.gibbs import ColoredGibbs
+from inference.sampling.laws import Tempered, as_tempered_law
 
 __all__ = ["LogPartition", "annealed_importance_sampling"]
 
@@ -56,7 +55,7 @@ class LogPartition:
 
 
 def annealed_importance_sampling(
-    model: DiscreteDensity | FactorGraph,
+    model: Tempered,
     *,
     betas: int | np.ndarray | Tensor = 500,
     chains: int = 200,
@@ -85,25 +84,31 @@ def annealed_importance_sampling(
 
     Example:
         >>> from inference.exact.factor import Factor
+        >>> from inference.exact.graph import FactorGraph
         >>> pair = FactorGraph({"a": 2, "b": 2}, [Factor(["a", "b"], [[1.0, 0.0], [0.0, 1.0]])])
         >>> found = annealed_importance_sampling(pair, betas=20, generator=0)
         >>> round(abs(float(found) - math.log(2 * math.e + 2)), 1)
         0.0
     """
-    density = DiscreteDensity.from_graph(model) if isinstance(model, FactorGraph) else model
+    law = as_tempered_law(model)
     chains = as_whole("chains", chains, least=2)
     path = np.linspace(0.0, 1.0, betas + 1) if isinstance(betas, int) else np.asarray(betas)
     if path.ndim != 1 or len(path) < 2 or path[0] != 0 or not (np.diff(path) > 0).all():
         raise ValueError(f"betas must rise from 0, or be a number of steps >= 1, found {betas!r}")
-    source = as_generator(generator, density.device)
-    state = ColoredGibbs(density).init(density.uniform(chains, source))
-    total = torch.zeros(chains, dtype=torch.float64, device=density.device)
+    source = as_generator(generator, law.device)
+    state = law.start(chains, source)
+    total = torch.full((chains,), law.log_base, dtype=torch.float64, device=law.device)
     with progress_bar(len(path) - 1, "annealed importance sampling", progress) as bar:
-        for beta, step in zip(path[1:].tolist(), np.diff(path).tolist(), strict=True):
-            total += step * density.log_weight(state.codes)
-            state = ColoredGibbs(density, beta).step(state, source)
+        for before, beta in pairwise(path.tolist()):
+            total += _increment(law.log_density(state, before), law.log_density(state, beta))
+            state = law.step(state, beta, source)
             bar.update(1)
-    return _summary(total + density.log_states, chains)
+    return _summary(total, chains)
+
+
+def _increment(before: Tensor, after: Tensor) -> Tensor:
+    """What log weights gain; a chain at an impossible state has none, and keeps none."""
+    return torch.where(before == -math.inf, -math.inf, after - before)
 
 
 def _summary(logs: Tensor, chains: int) -> LogPartition:

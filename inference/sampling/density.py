@@ -17,6 +17,7 @@ from inference.exact.graph import FactorGraph
 from inference.exact.memory import free_memory, readable_bytes
 from inference.sampling.conditional_layout import Block, ConditionalLayout
 from inference.sampling.factor_arrays import FactorArrays
+from inference.sampling.kernel import Beta
 
 __all__ = ["DiscreteDensity"]
 
@@ -165,7 +166,7 @@ class DiscreteDensity:
             total = total.masked_fill(codes[:, v] != state, -math.inf)
         return total
 
-    def conditionals(self, block: Block, codes: Tensor, beta: float = 1.0) -> Tensor:
+    def conditionals(self, block: Block, codes: Tensor, beta: Beta = 1.0) -> Tensor:
         """Log conditional weights of every variable of a block given all others.
 
         .. math:: \\beta \\log p(x_v = s \\mid x_{-v}) + \\text{const}
@@ -173,19 +174,20 @@ class DiscreteDensity:
         Arguments:
             block: one of ``blocks``.
             codes: joint states, int32; fast if ``codes.T`` is contiguous.
-            beta: inverse temperature; infinity leaves the best states.
+            beta: inverse temperature; infinity leaves the best states. Or one per chain, (C,).
 
         Shapes:
             codes: (C, V). result: (K, B, C), one plane per state, each with a finite entry.
         """
         columns = codes.T
         logits = self._sums.of(block, columns)
-        if beta not in (1.0, math.inf):
+        scaled = isinstance(beta, Tensor) or beta not in (1.0, math.inf)
+        if scaled:
             logits *= beta
         if self._zeros is not None:
             broken = self._zeros.of(block, columns)
             logits.masked_fill_(broken > broken.amin(0), -math.inf)
-        if beta == math.inf:
+        if not scaled and beta == math.inf:
             return torch.where(logits == logits.amax(0), 0.0, -math.inf).to(logits)
         return logits
 

@@ -1,22 +1,25 @@
 """Gibbs sampling by colours: all variables of a colour, in all chains, in one update.
 
-.. math:: x_v \\sim p(x_v \\mid x_{N(v)}) \\quad\\text{for all } v \\text{ of a colour}
+.. math:: x_v \\sim p_\\beta(x_v \\mid x_{N(v)}) \\quad\\text{for all } v \\text{ of a colour}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from inference.random import GeneratorLike, as_generator
+from inference.sampling.conditional_modes import iterated_conditional_modes
 from inference.sampling.density import DiscreteDensity
+from inference.sampling.kernel import Beta, SearchLaw
+from inference.sampling.schedules import range_of_strengths
 
-__all__ = ["ColoredGibbs", "GibbsState", "run_gibbs"]
+__all__ = ["ColoredGibbs", "GibbsState"]
 
 
 class GibbsState(NamedTuple):
@@ -26,15 +29,16 @@ class GibbsState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class ColoredGibbs:
-    """One sweep over the colours of a discrete density.
+class ColoredGibbs(SearchLaw[GibbsState]):
+    """The path of a discrete density from the uniform law, moved by sweeps over the colours.
+
+    .. math:: p_\\beta(x) \\propto \\mathbb{1}[w(x) > -\\infty]\\, e^{\\beta w(x)}
 
     Variables of one colour are independent given the rest, so drawing them together is drawing
-    them one after the other.
+    them one after the other. At beta = 0 hard zeros are not yet zeros: every state is possible.
 
     Arguments:
         density: the law.
-        beta: inverse temperature of the law.
 
     Reference:
         Geman & Geman 1984, "Stochastic relaxation, Gibbs distributions, and the Bayesian
@@ -45,22 +49,46 @@ class ColoredGibbs:
         >>> from inference.sampling.factor_arrays import FactorArrays
         >>> pair = FactorArrays([2, 2], [[[0, 1]]], [[0]])
         >>> density = DiscreteDensity(pair, torch.tensor([0.0, -torch.inf, -torch.inf, 0.0]))
-        >>> kernel, generator = ColoredGibbs(density), torch.Generator().manual_seed(0)
+        >>> kernel, generator = ColoredGibbs(density).at(1.0), torch.Generator().manual_seed(0)
         >>> state = kernel.init(torch.tensor([[0, 0], [1, 1]]))
         >>> kernel.step(state, generator).codes.tolist()
         [[0, 0], [1, 1]]
     """
 
     density: DiscreteDensity
-    beta: float = 1.0
 
-    def init(self, codes: Tensor) -> GibbsState:
+    @property
+    def device(self) -> torch.device:
+        """Where the chains are."""
+        return self.density.device
+
+    @property
+    def log_base(self) -> float:
+        """Logarithm of the number of joint states, nats."""
+        return self.density.log_states
+
+    def start(self, chains: int, generator: torch.Generator) -> GibbsState:
+        """Independent uniform states."""
+        return GibbsState(self.density.uniform(chains, generator))
+
+    def init(self, position: Tensor) -> GibbsState:
         """State at the given joint states (chain, V), evidence filled in."""
-        return GibbsState(self.density.clamp(codes.to(self.density.device)))
+        return GibbsState(self.density.clamp(position.to(self.density.device)))
 
-    def step(self, state: GibbsState, generator: torch.Generator) -> GibbsState:
+    def position(self, state: GibbsState) -> Tensor:
+        """Joint states, (chain, V) int64."""
+        return state.codes.long()
+
+    def log_density(self, state: GibbsState, beta: Beta) -> Tensor:
+        """Log-weight times beta, (chain,); -inf where a state is impossible and beta not 0."""
+        weight = self.density.log_weight(state.codes).double()
+        if isinstance(beta, Tensor):
+            return torch.where(beta == 0, 0.0, beta * weight)
+        return beta * weight if beta else torch.zeros_like(weight)
+
+    def step(self, state: GibbsState, beta: Beta, generator: torch.Generator) -> GibbsState:
         """State after a sweep."""
-        columns = state.codes.T.clone()
+        columns = state.codes.T.clone(memory_format=torch.contiguous_format)
         shape = (self.density.n_free, columns.shape[1])
         uniform = torch.rand(
             shape, dtype=torch.float64, device=columns.device, generator=generator
@@ -68,31 +96,34 @@ class ColoredGibbs:
         first = 0
         for block in self.density.blocks:
             last = first + len(block.variables)
-            logits = self.density.conditionals(block, columns.T, self.beta)
+            logits = self.density.conditionals(block, columns.T, beta)
             columns.index_copy_(0, block.variables, _inverted(logits, uniform[first:last]))
             first = last
         return GibbsState(columns.T)
 
+    def descend(self, state: GibbsState) -> GibbsState:
+        """State where no change of a single variable gains anything."""
+        return self.init(iterated_conditional_modes(self.density, state.codes))
 
-def run_gibbs(
-    kernel: ColoredGibbs,
-    codes: Tensor,
-    sweeps: int,
-    generator: GeneratorLike = None,
-) -> Iterator[Tensor]:
-    """Joint states (chain, V) after every sweep.
-
-    Arguments:
-        kernel: the sweep.
-        codes: where the chains start, (chain, V).
-        sweeps: how many.
-        generator: None, a seed or a generator.
-    """
-    source = as_generator(generator, kernel.density.device)
-    state = kernel.init(codes)
-    for _ in range(sweeps):
-        state = kernel.step(state, source)
-        yield state.codes
+    def temperature_range(self) -> tuple[float, float]:
+        """Inverse temperatures from the ranges of the factors, see ``range_of_strengths``."""
+        density = self.density
+        squares = np.zeros(len(density.arrays.cards))
+        found = [np.zeros(0)]
+        for group in density.arrays.groups:
+            if not group.shape:
+                continue
+            tables, table_of = np.unique(group.offsets, return_inverse=True)
+            cells = torch.from_numpy(tables[:, None] + np.arange(prod(group.shape)))
+            logs = density.logs[cells.to(density.device)].double().cpu().numpy()
+            finite = np.isfinite(logs)
+            high = np.where(finite, logs, -np.inf).max(axis=1)
+            low = np.where(finite, logs, np.inf).min(axis=1)
+            half = np.where(high > low, (high - low) / 2, 0.0)[table_of.reshape(-1)]
+            for column in group.scopes.T:
+                np.add.at(squares, column, half**2)
+            found.append(half)
+        return range_of_strengths(squares, np.concatenate(found))
 
 
 def _inverted(logits: Tensor, uniform: Tensor) -> Tensor:

@@ -160,7 +160,7 @@ def pairwise_arrays(
 def gibbs_draws(density: DiscreteDensity, n: int, sweeps: int, generator: GeneratorLike) -> Tensor:
     """Final states of n chains, (n, V) int64, started at random."""
     source = as_generator(generator, density.device)
-    kernel = ColoredGibbs(density)
+    kernel = ColoredGibbs(density).at(1.0)
     state = kernel.init(density.uniform(n, source))
     for _ in range(as_whole("sweeps", sweeps, least=1)):
         state = kernel.step(state, source)
@@ -180,7 +180,7 @@ def gibbs_marginals(
     source = as_generator(generator, density.device)
     chains = as_whole("chains", chains, least=1)
     sweeps = as_whole("sweeps", sweeps, least=1)
-    kernel = ColoredGibbs(density)
+    kernel = ColoredGibbs(density).at(1.0)
     state = kernel.init(density.uniform(chains, source))
     cards = density.arrays.cards
     total = torch.zeros((int(cards.max(initial=1)), len(cards)), device=density.device).double()

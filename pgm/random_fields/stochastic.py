@@ -81,7 +81,8 @@ class ContrastiveGradient:
 
     def advanced(self, logs: Tensor) -> GibbsState:
         """The chains after some sweeps under the present tables."""
-        kernel, state = ColoredGibbs(self._density.with_logs(logs)), self._state
+        kernel = ColoredGibbs(self._density.with_logs(logs)).at(1.0)
+        state = self._state
         for _ in range(self._sweeps):
             state = kernel.step(state, self._generator)
         return state

@@ -12,14 +12,12 @@ from inference.exact.evidence import Evidence
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
 from inference.sampling.annealed_importance import annealed_importance_sampling
-from inference.sampling.annealing import (
-    geometric_schedule,
-    inverse_temperatures,
-    iterated_conditional_modes,
-    simulated_annealing,
-)
+from inference.sampling.annealing import simulated_annealing
+from inference.sampling.conditional_modes import iterated_conditional_modes
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.factor_arrays import FactorArrays
+from inference.sampling.gibbs import ColoredGibbs
+from inference.sampling.schedules import geometric_schedule
 
 
 def glass(n: int, seed: int) -> DiscreteDensity:
@@ -78,14 +76,14 @@ def test_ties_keep_their_state():
     assert iterated_conditional_modes(density, start).tolist() == [[0], [1], [0]]
 
 
-def test_the_default_schedule_follows_the_couplings():
+def test_the_default_range_follows_the_couplings():
     density = glass(12, 0)
-    betas = inverse_temperatures(density, 50)
-    twice = inverse_temperatures(density.with_logs(2 * density.logs), 50)
-    np.testing.assert_allclose(twice, betas / 2)
-    assert (np.diff(betas) > 0).all() and len(betas) == 50
+    hot, cold = ColoredGibbs(density).temperature_range()
+    twice = ColoredGibbs(density.with_logs(2 * density.logs)).temperature_range()
+    np.testing.assert_allclose(twice, [hot / 2, cold / 2])
+    assert 0 < hot < cold
     flat = density.with_logs(torch.zeros_like(density.logs))
-    assert inverse_temperatures(flat, 3).tolist() == [1.0, 1.0, 1.0]
+    assert ColoredGibbs(flat).temperature_range() == (1.0, 1.0)
 
 
 def test_a_schedule_of_ones_own_is_followed():

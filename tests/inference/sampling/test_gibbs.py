@@ -15,7 +15,15 @@ from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.factor_arrays import FactorArrays
-from inference.sampling.gibbs import ColoredGibbs, run_gibbs
+from inference.sampling.gibbs import ColoredGibbs
+
+
+def swept(
+    density: DiscreteDensity, start: torch.Tensor, sweeps: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Joint states after some sweeps."""
+    law = ColoredGibbs(density)
+    return law.run(law.init(start), [1.0] * sweeps, generator).codes
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.25])
@@ -71,7 +79,7 @@ def test_one_step_from_exact_draws(make, law, zeros, wrong):
     n = 200_000
     generator = torch.Generator().manual_seed(1)
     start = states[torch.multinomial(probs, n, True, generator=generator)]
-    kernel = ColoredGibbs(density, 1.1 if wrong else 1.0)
+    kernel = ColoredGibbs(density).at(1.1 if wrong else 1.0)
     codes = kernel.step(kernel.init(start), generator).codes.long()
     strides = torch.tensor([36, 12, 6, 2, 1])
     counts = torch.bincount(codes @ strides, minlength=len(states)).numpy()
@@ -86,7 +94,7 @@ def test_many_chains_reach_the_marginals(make, law):
     generator = torch.Generator().manual_seed(2)
     n = 50_000
     start = states[torch.multinomial(probs, n, True, generator=generator)]
-    *_, codes = run_gibbs(ColoredGibbs(density), start, 5, generator)
+    codes = swept(density, start, 5, generator)
     for v, card in enumerate(density.arrays.cards.tolist()):
         for code in range(card):
             p = float(probs[states[:, v] == code].sum())
@@ -144,7 +152,7 @@ def test_evidence_is_clamped_and_likelihoods_count(make, law):
     generator = torch.Generator().manual_seed(0)
     n = 40_000
     start = states[torch.multinomial(weights.softmax(0), n, True, generator=generator)]
-    *_, codes = run_gibbs(ColoredGibbs(observed), start, 2, generator)
+    codes = swept(observed, start, 2, generator)
     assert (codes[:, 0] == 1).all()
     assert (codes[:, 3] != 1).all()
     p = float(weights.softmax(0)[states[:, 3] == 2].sum())
@@ -160,13 +168,13 @@ def test_a_chain_leaves_impossible_states():
     density = DiscreteDensity(arrays, logs)
     generator = torch.Generator().manual_seed(0)
     start = density.uniform(64, generator)
-    *_, codes = run_gibbs(ColoredGibbs(density), start, 200, generator)
+    codes = swept(density, start, 200, generator)
     assert density.log_weight(codes).isfinite().all()
 
 
 def test_the_same_seed_gives_the_same_chain_and_steps_are_pure(make):
     density = make()
-    kernel = ColoredGibbs(density)
+    kernel = ColoredGibbs(density).at()
     state = kernel.init(density.uniform(5, torch.Generator().manual_seed(0)))
     before = state.codes.clone()
     first = kernel.step(state, torch.Generator().manual_seed(3)).codes
