@@ -1,0 +1,164 @@
+"""What all energy-based models share.
+
+.. math:: p(x) = \\frac{e^{-E(x)}}{Z}, \\qquad Z = \\sum_x e^{-E(x)}
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inference.exact.graph import FactorGraph
+from inference.inputs import as_whole
+from inference.model import Model
+from inference.random import GeneratorLike, as_generator
+from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
+from inference.sampling.kernel import Annealable, TemperedLaw
+
+__all__ = ["EnergyModel", "PartitionMethod"]
+
+PartitionMethod: TypeAlias = Literal["exact", "ais"]
+
+#: Share of the sweeps of ``sample`` in which beta rises from the simple law's to the model's.
+RISING = 0.5
+
+
+class EnergyModel(Model, Annealable):
+    """Abstract base: an energy, and a path of laws to it.
+
+    A subclass gives the energy, the path (:meth:`tempered_law`) and, where small models are to be
+    summed exactly, the factor graph.
+    """
+
+    @abstractmethod
+    def energy(self, x: Tensor) -> Tensor:
+        """E(x) of a batch of states, (batch,)."""
+
+    @abstractmethod
+    def tempered_law(self) -> TemperedLaw[Any]:
+        """The path from a simple law to the model's own, as its numbers are now."""
+
+    @abstractmethod
+    def to_factor_graph(self) -> FactorGraph:
+        """The same law as a factor graph, for exact answers about small models."""
+
+    def log_weight(self, x: Tensor) -> Tensor:
+        """Log of the unnormalised probability, (batch,), nats: minus the energy."""
+        return -self.energy(x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability, (batch,), nats; sums over all states exactly.
+
+        Raises:
+            ValueError: if the model is too large for that.
+        """
+        return self.log_weight(x) - self.log_partition()
+
+    def score(self, x: Tensor) -> float:
+        """Mean log-probability, nats."""
+        return float(self.log_prob(x).mean())
+
+    def log_partition(
+        self,
+        method: PartitionMethod = "exact",
+        *,
+        betas: int | np.ndarray | Tensor | None = None,
+        chains: int = 200,
+        generator: GeneratorLike = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """Log Z, nats: exactly, (), or estimated with an error.
+
+        Arguments:
+            method: "exact" sums over all states; "ais" anneals importance samples.
+            betas: of "ais", see ``annealed_importance_sampling``; so the rest.
+            chains: independent paths.
+            generator: None, a seed or a generator.
+            progress: a bar; None shows it on a terminal.
+
+        Returns:
+            A tensor (), or a ``LogPartition``.
+
+        Raises:
+            ValueError: an unknown method, or a model too large to be summed.
+        """
+        if method == "exact":
+            return self.to_factor_graph().log_partition()
+        if method != "ais":
+            raise ValueError(f'method must be "exact" or "ais", found {method!r}')
+        return self._annealed(betas, chains, generator, progress)
+
+    def _annealed(
+        self,
+        betas: int | np.ndarray | Tensor | None,
+        chains: int,
+        generator: GeneratorLike,
+        progress: bool | None,
+    ) -> LogPartition:
+        """Estimate log Z by annealed importance sampling."""
+        path = {} if betas is None else {"betas": betas}
+        return annealed_importance_sampling(
+            self, chains=chains, generator=generator, progress=progress, **path
+        )
+
+    def gibbs_sweep(self, x: Tensor, beta: float = 1.0, generator: GeneratorLike = None) -> Tensor:
+        """States after one sweep over all variables.
+
+        Arguments:
+            x: states of the chains.
+            beta: inverse temperature, in units of the model's own.
+            generator: None, a seed or a generator.
+
+        Shapes:
+            x: (chain, n). result: the same.
+        """
+        law = self.tempered_law()
+        source = as_generator(generator, law.device)
+        return law.position(law.step(law.init(x), beta, source))
+
+    def sample(
+        self,
+        n: int,
+        *,
+        sweeps: int = 1000,
+        method: Literal["gibbs", "exact"] = "gibbs",
+        generator: GeneratorLike = None,
+    ) -> Tensor:
+        """Draws from the model, one from each of n chains.
+
+        The chains start at the simple law; beta rises to the model's in the first half of the
+        sweeps. Draws of different chains are independent. How near they are to the model's law is
+        for diagnostics to say: see ``sample_chain``.
+
+        Arguments:
+            n: number of draws.
+            sweeps: length of the chains.
+            method: "gibbs" runs chains; "exact" draws exactly, from models that can be summed.
+            generator: None, a seed or a generator.
+
+        Shapes:
+            result: (n, n_units).
+
+        Raises:
+            ValueError: an unknown method, or a model too large to be summed.
+        """
+        n, sweeps = as_whole("n", n, least=1), as_whole("sweeps", sweeps, least=1)
+        law = self.tempered_law()
+        source = as_generator(generator, law.device)
+        if method == "exact":
+            codes = self.to_factor_graph().sample(n, generator=source)
+            return self._decoded(codes)
+        if method != "gibbs":
+            raise ValueError(f'method must be "gibbs" or "exact", found {method!r}')
+        rising = int(RISING * sweeps)
+        rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
+        betas = [*rise, *[1.0] * (sweeps - rising)]
+        return law.position(law.run(law.start(n, source), betas, source))
+
+    def _decoded(self, codes: Tensor) -> Tensor:
+        """States of the model from codes of its factor graph."""
+        return codes.to(torch.get_default_dtype())

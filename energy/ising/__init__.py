@@ -1,0 +1,1 @@
+"""Parts of the Ising model: couplings, lattices, files, exact curves, observables."""

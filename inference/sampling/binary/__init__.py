@@ -1,0 +1,1 @@
+"""Binary units joined in pairs on any sparse graph: their law, sweeps by colours, clusters."""
