@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,6 +27,10 @@ __all__ = ["BinaryState", "PairLaw", "Rule"]
 
 #: How a unit moves: drawn from its conditional law, or flipped by Metropolis' rule.
 Rule: TypeAlias = Literal["heat-bath", "metropolis"]
+
+#: Numbers per colour below which it pays to turn words into bars for the fields, all at once,
+#: instead of fields into thresholds for the words: logarithms cost more, but no call per colour.
+SMALL = {"heat-bath": 4_000, "metropolis": 12_000}
 
 #: What stands for infinite beta: no product with a field overflows, no tie is broken.
 COLDEST = 1e25
@@ -108,6 +113,11 @@ class PairLaw(SearchLaw[BinaryState]):
         start = None if base is None else (2 * base.detach()).to(dtype)
         weights = (4 * couplings).to(dtype)
         return cls(layout, weights, biases.to(dtype), constant, start, True, rule)
+
+    @cached_property
+    def term_weights(self) -> Tensor:
+        """Weights of all terms of the fields, in the order of the layout."""
+        return self.layout.at_terms(self.weights, self.biases)
 
     # What a path of laws is ----------------------------------------------------------------------
 
@@ -239,14 +249,13 @@ class _Sweep:
         self.columns = state.units.T.clone(memory_format=torch.contiguous_format)
         self.blocks = self.columns[:-1].split(layout.sizes)
         self.terms = layout.terms.split(layout.term_sizes)
-        self.weights = torch.cat([law.weights, law.biases[layout.order]])[layout.weight_of]
-        self.scaled = self.weights.clone()
+        self.weights = law.term_weights
+        self.scaled = torch.empty_like(self.weights)
         self.parts = self.scaled.split(layout.term_sizes)
         self.base = None
         if law.base is not None:
             self.base = law.base[layout.order]
-            zeros = self.base.new_zeros(len(law.weights))
-            self.base_terms = torch.cat([zeros, self.base])[layout.weight_of]
+            self.base_terms = layout.at_terms(torch.zeros_like(law.weights), law.base)
             self.bases = self.base.split(layout.sizes)
         self.half = _half(self.weights)
         self.one = torch.ones_like(self.half)
@@ -256,10 +265,16 @@ class _Sweep:
         """One sweep, in place."""
         self.scale(beta)
         shape = (self.law.layout.n_units, self.columns.shape[1])
-        words = random_words(shape, generator).split(self.law.layout.sizes)
-        move = self.flip if self.law.rule == "metropolis" else self.draw
-        for color, block in enumerate(self.blocks):
-            move(self.fields(color), block, words[color])
+        words = random_words(shape, generator)
+        metropolis = self.law.rule == "metropolis"
+        if words.numel() < SMALL[self.law.rule] * len(self.blocks):
+            bars = self.flip_bars(words) if metropolis else self.draw_bars(words)
+            for color, bar in enumerate(bars.split(self.law.layout.sizes)):
+                torch.lt(bar, self.fields(color), out=self.blocks[color])
+            return
+        move = self.flip if metropolis else self.draw
+        for color, part in enumerate(words.split(self.law.layout.sizes)):
+            move(self.fields(color), self.blocks[color], part)
 
     def scale(self, beta: Beta) -> None:
         """Weights at an inverse temperature; one per chain scales the fields instead."""
@@ -285,6 +300,19 @@ class _Sweep:
             if self.base is not None:
                 field += (1 - self.per_chain) * self.bases[color][:, None]
         return field
+
+    def draw_bars(self, words: Tensor) -> Tensor:
+        """What the log-odds of units must exceed for ones to be drawn: those of uniform numbers."""
+        return _uniform(words, self.half).logit_()
+
+    def flip_bars(self, words: Tensor) -> Tensor:
+        """What log-odds a must exceed for ones to follow by Metropolis' rule.
+
+        With s = 2x - 1 and a uniform u, a flip happens if u < exp(-s a): a one follows if
+        a > -s log u.
+        """
+        sign = torch.add(self.one, self.columns[:-1], alpha=-2.0)
+        return _uniform(words, self.half).log_().mul_(sign)
 
     def draw(self, field: Tensor, block: Tensor, words: Tensor) -> None:
         """Draw units from their conditional law."""
@@ -316,6 +344,11 @@ def _row_sums(columns: Tensor, terms: Tensor, starts: Tensor, weights: Tensor) -
     """Weighted sums of rows of ``columns``, one per start, (units, chain)."""
     # The function of the same name in torch.nn.functional takes three times as long to call.
     return torch.embedding_bag(columns, terms, starts, False, 0, False, weights, False)[0]
+
+
+def _uniform(words: Tensor, half: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1] from random words."""
+    return words.to(half.dtype).sub_(half).mul_(2.0**-32)
 
 
 def _thresholds(probs: Tensor, half: Tensor) -> Tensor:

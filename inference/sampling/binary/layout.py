@@ -90,5 +90,9 @@ class PairLayout:
         self.half_edges = self._tensor(by_late)
         self.half_starts = self._tensor((np.cumsum(counts) - counts).astype(np.int32))
 
+    def at_terms(self, of_edges: Tensor, of_units: Tensor) -> Tensor:
+        """Numbers of edges, and of units, at the terms that they weigh, (2 E + n,)."""
+        return torch.cat([of_edges, of_units[self.order]])[self.weight_of]
+
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

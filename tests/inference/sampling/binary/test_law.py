@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.sampling.binary import law as law_module
 from inference.sampling.binary.law import BinaryState, PairLaw
 from inference.sampling.binary.layout import PairLayout
 from inference.sampling.kernel import select
@@ -81,8 +82,11 @@ def test_random_graphs_are_left_invariant(glass, data):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("per_chain", [False, True])
+@pytest.mark.parametrize("small", [0, math.inf])
 @pytest.mark.parametrize("wrong", [False, True])
-def test_one_step_from_exact_draws(glass, rejected, rule, per_chain, wrong):
+def test_one_step_from_exact_draws(glass, rejected, monkeypatch, rule, per_chain, small, wrong):
+    """Both ways to compare random words with fields."""
+    monkeypatch.setattr(law_module, "SMALL", dict.fromkeys(RULES, small))
     made = glass(seed=3)
     base = torch.linspace(-1, 1, 6)  # at beta one nothing of it may be left
     law = law_of(made, rule, base=base)
