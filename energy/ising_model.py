@@ -23,9 +23,9 @@ from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.sampling.binary.clusters import SwendsenWang
-from inference.sampling.binary.law import PairLaw, Rule
+from inference.sampling.binary.law import PairLaw
 from inference.sampling.binary.layout import PairLayout
-from inference.sampling.kernel import Kernel
+from inference.sampling.kernel import Kernel, Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -25,22 +25,45 @@ from inference.learning.em import expectation_maximization
 from inference.learning.estimators import score_function
 from inference.learning.lbfgs import minimize
 from inference.model import Model
-from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
+from inference.sampling.adaptation import adapted, warm_up
+from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealing import simulated_annealing
+from inference.sampling.continuous_law import ContinuousLaw, NormalBase, tempered
+from inference.sampling.gibbs import ColoredGibbs
+from inference.sampling.gibbs_with_gradients import Binary, GibbsWithGradients, OneHot
+from inference.sampling.hmc import HMC
+from inference.sampling.langevin import MALA, ULA
+from inference.sampling.log_partition_estimate import LogPartition, bracket
+from inference.sampling.metropolis import RandomWalk
+from inference.sampling.nuts import nuts
+from inference.sampling.sequential_monte_carlo import sequential_monte_carlo
+from inference.sampling.tempering import parallel_tempering
 from inference.transport import earth_movers_distance, mmd, sliced_wasserstein
 
 __all__ = [
+    "HMC",
+    "MALA",
+    "ULA",
     "ApproximateResult",
+    "Binary",
+    "ColoredGibbs",
+    "ContinuousLaw",
     "ConvergenceWarning",
     "Factor",
     "FactorGraph",
+    "GibbsWithGradients",
     "IsingGrid",
     "LogPartition",
     "Model",
+    "NormalBase",
+    "OneHot",
     "PairwiseArrays",
     "Plan",
+    "RandomWalk",
+    "adapted",
     "annealed_importance_sampling",
     "belief_propagation",
+    "bracket",
     "conditional_entropy",
     "cross_entropy",
     "earth_movers_distance",
@@ -56,10 +79,15 @@ __all__ = [
     "minimize",
     "mmd",
     "mutual_information",
+    "nuts",
+    "parallel_tempering",
     "perplexity",
     "pointwise_mutual_information",
     "score_function",
+    "sequential_monte_carlo",
     "simulated_annealing",
     "sliced_wasserstein",
+    "tempered",
     "tree_reweighted",
+    "warm_up",
 ]

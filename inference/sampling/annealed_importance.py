@@ -1,86 +1,81 @@
 """Sums over all joint states by annealed importance sampling.
 
 .. math:: Z = Z_0\\, \\mathbb{E}\\Bigl[\\prod_{k=1}^{K}
-          \\frac{e^{\\beta_k w(x_{k-1})}}{e^{\\beta_{k-1} w(x_{k-1})}}\\Bigr]
+          \\frac{e^{g(x_{k-1}, \\beta_k)}}{e^{g(x_{k-1}, \\beta_{k-1})}}\\Bigr]
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
-from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
+from inference.sampling.adaptive_schedule import as_path
+from inference.sampling.annealed_path import follow
+from inference.sampling.kernel import TemperedLaw
 from inference.sampling.laws import Tempered, as_tempered_law
+from inference.sampling.log_partition_estimate import LogPartition, bracket
+from inference.sampling.resampling import Resampling, ResamplingScheme
+from inference.sampling.sequential_monte_carlo import ISLANDS, even_draws
 
-__all__ = ["LogPartition", "annealed_importance_sampling"]
+__all__ = ["LogPartition", "annealed_importance_sampling", "bracket"]
 
-#: Below this share of effective chains the error estimate is not to be trusted.
-TRUSTED = 0.3
-
-
-@dataclass(frozen=True)
-class LogPartition:
-    """An estimate of log Z; ``float()`` gives its value.
-
-    Attributes:
-        value: the estimate, nats. Z itself is estimated without bias, so log Z on average from
-            below.
-        standard_error: of the value; NaN where too few chains carry the weight to tell.
-        effective_sample_size: the number of equally weighted chains worth as much.
-        chains: how many there were.
-    """
-
-    value: float
-    standard_error: float
-    effective_sample_size: float
-    chains: int
-
-    def __float__(self) -> float:
-        return self.value
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval by Student's t, nats."""
-        from scipy.stats import t
-
-        half = float(t.ppf(0.975, self.chains - 1)) * self.standard_error
-        return self.value - half, self.value + half
+S = TypeVar("S", bound=tuple[Any, ...])
 
 
 def annealed_importance_sampling(
     model: Tempered,
     *,
-    betas: int | np.ndarray | Tensor = 500,
-    chains: int = 200,
+    betas: int | np.ndarray | Tensor | None = None,
+    chains: int = 256,
+    resample: ResamplingScheme | None = None,
+    islands: int = ISLANDS,
+    reverse: bool = False,
+    starts: Tensor | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,
 ) -> LogPartition:
-    """Estimate log Z along a path from the uniform law, with Gibbs sweeps in between.
+    """Estimate log Z along a path of laws, with steps that leave each invariant in between.
 
-    .. math:: \\log \\hat Z = \\log |\\mathcal X| + \\log \\frac1C \\sum_c
-              \\exp \\sum_k (\\beta_k - \\beta_{k-1})\\, w(x^{(c)}_{k-1})
+    .. math:: \\log \\hat Z = \\log Z_0 + \\log \\frac1C \\sum_c
+              \\exp \\sum_k g(x^{(c)}_{k-1}, \\beta_k) - g(x^{(c)}_{k-1}, \\beta_{k-1})
+
+    In reverse the chains start at draws of the law itself and walk back to the base; the mean of
+    their weights is an estimate of 1/Z, so that ``mean_log_weight`` is above log Z in
+    expectation. That holds from exact draws. From those that annealing makes by default it is
+    only nearly so: where they miss a part of the law, both directions miss it.
 
     Arguments:
-        model: a compiled density, or a factor graph.
-        betas: rising inverse temperatures from 0, or how many steps from 0 to 1; log Z belongs
-            to the last one.
-        chains: independent paths.
+        model: an energy model, a path of laws, a compiled density, or a factor graph.
+        betas: rising inverse temperatures from 0, for either direction, or how many equal steps
+            from 0 to 1, or None for as many as a pilot run asks for; log Z belongs to the last.
+            ``adaptive_schedule`` makes longer ones of the pilot's shape.
+        chains: paths, independent unless resampled; in reverse one for each of ``starts``.
+        resample: replace chains whose weights have become uneven, then sequential Monte Carlo;
+            better where temperatures are few. None never does.
+        islands: independent groups that resampling keeps apart, which tell the error; more than
+            one chain each.
+        reverse: from the law to the base.
+        starts: draws of the law, (chain, *event); None makes them by sequential Monte Carlo.
         generator: None, a seed or a generator.
         progress: a bar; None shows it on a terminal.
 
     Raises:
-        ValueError: betas that do not rise from 0, fewer than two chains, or no chain that found
-            a possible state.
+        TypeError: a model without a path of laws.
+        ValueError: betas that do not rise from 0, fewer than two chains, islands that do not
+            divide them, no chain that found a possible state, log densities that are NaN or
+            +inf; in reverse, starts that are impossible, or hard zeros, which the way back to
+            the base cannot see.
 
     Reference:
-        Neal 2001, "Annealed importance sampling", eq. 11 and section 3.
+        Neal 2001, "Annealed importance sampling", eq. 11 and section 3; Burda, Grosse &
+        Salakhutdinov 2015, "Accurate and conservative estimates of MRF log-likelihood using
+        reverse annealing", section 3.
 
     Example:
         >>> from inference.exact.factor import Factor
@@ -91,35 +86,44 @@ def annealed_importance_sampling(
         0.0
     """
     law = as_tempered_law(model)
-    chains = as_whole("chains", chains, least=2)
-    path = np.linspace(0.0, 1.0, betas + 1) if isinstance(betas, int) else np.asarray(betas)
-    if path.ndim != 1 or len(path) < 2 or path[0] != 0 or not (np.diff(path) > 0).all():
-        raise ValueError(f"betas must rise from 0, or be a number of steps >= 1, found {betas!r}")
+    if starts is not None and not reverse:
+        raise ValueError("starts are of the law, which a forward run does not know; reverse=True")
+    chains = as_whole("chains", chains if starts is None else len(starts), least=2)
+    resampling = None if resample is None else Resampling(resample, islands)
+    if resampling is not None:
+        resampling.check(chains)
     source = as_generator(generator, law.device)
-    state = law.start(chains, source)
-    total = torch.full((chains,), law.log_base, dtype=torch.float64, device=law.device)
-    with progress_bar(len(path) - 1, "annealed importance sampling", progress) as bar:
-        for before, beta in pairwise(path.tolist()):
-            total += _increment(law.log_density(state, before), law.log_density(state, beta))
-            state = law.step(state, beta, source)
-            bar.update(1)
-    return _summary(total, chains)
+    path = as_path(betas, law, source, progress)
+    groups = None if resampling is None else islands
+    if not reverse:
+        state, name = law.start(chains, source), "annealed importance sampling"
+    else:
+        state, name = _ends(law, path, chains, starts, source), "reverse annealed importance"
+        path = path[::-1]
+    logs, _ = follow(
+        law, state, path, source, resampling=resampling, description=name, progress=progress
+    )
+    return LogPartition(law.log_base + (-logs if reverse else logs), groups, reverse)
 
 
-def _increment(before: Tensor, after: Tensor) -> Tensor:
-    """What log weights gain; a chain at an impossible state has none, and keeps none."""
-    return torch.where(before == -math.inf, -math.inf, after - before)
-
-
-def _summary(logs: Tensor, chains: int) -> LogPartition:
-    """Mean of the weights, its error by the delta method, and how even they are."""
-    value = float(torch.logsumexp(logs, 0)) - math.log(chains)
-    if value == -math.inf:
+def _ends(
+    law: TemperedLaw[S],
+    path: np.ndarray,
+    chains: int,
+    starts: Tensor | None,
+    generator: torch.Generator,
+) -> S:
+    """Chains at draws of the law at the end of a path, given or made."""
+    base = law.start(chains, generator)
+    if bool((law.log_density(base, float(path[1])) == -math.inf).any()):
         raise ValueError(
-            "no chain started at a possible state: the hard zeros leave too few of them for "
-            "annealing from the uniform law; use an exact method"
+            "reverse=True needs a base whose states are all possible: hard zeros that the law has "
+            "and its base has not are never met on the way back; run forward, or use an exact "
+            "method"
         )
-    ratios = (logs - value).exp()
-    size = float(ratios.sum().square() / ratios.square().sum())
-    error = float(ratios.std() / math.sqrt(chains)) if size >= TRUSTED * chains else math.nan
-    return LogPartition(value, error, size, chains)
+    if starts is None:
+        return even_draws(law, base, path, Resampling(), generator)[1]
+    state = law.init(starts)
+    if not bool((law.log_density(state, float(path[-1])) > -math.inf).all()):
+        raise ValueError("starts must be possible states of the law; found one that is not")
+    return state

@@ -1,25 +1,29 @@
-"""Search for joint states of large weight: cooled Gibbs sampling, then descent.
+"""Search for joint states of large weight: cooled sampling, then descent.
 
 .. math:: p_\\beta(x) \\propto e^{\\beta w(x)}, \\qquad \\beta : \\beta_0 \\to \\infty
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_tensors, as_whole
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.laws import Tempered, as_search_law
-from inference.sampling.schedules import geometric_schedule
+from inference.sampling.schedules import geometric_schedule, quenched
 
 __all__ = ["Annealed", "simulated_annealing"]
 
 #: In how many parts a schedule is run, for the bar.
 PARTS = 100
+
+#: One sweep in this many of the default schedule is a sweep at infinite beta, at its end.
+QUENCH = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,26 +31,34 @@ class Annealed:
     """What a search found.
 
     Attributes:
-        state: final joint states of all chains, (chains, V) int64.
+        state: final positions of all chains, (chains, V); int64 for states of variables.
         energy: minus their log-weights, (chains,), nats; infinite where they are impossible.
-        best: the one of least energy, (V,).
     """
 
     state: Tensor
     energy: Tensor
-    best: Tensor
+
+    @property
+    def best(self) -> Tensor:
+        """The position of least energy, (V,)."""
+        return self.state[self.energy.argmin()]
+
+    @property
+    def best_energy(self) -> float:
+        """The least energy, nats."""
+        return float(self.energy.min())
 
 
 def simulated_annealing(
     model: Tempered,
     *,
-    schedule: np.ndarray | Tensor | None = None,
+    schedule: Sequence[float] | np.ndarray | Tensor | None = None,
     sweeps: int = 1000,
     chains: int = 32,
     generator: GeneratorLike = None,
     progress: bool | None = None,
 ) -> Annealed:
-    """Search for a joint state of largest weight by Gibbs sampling at falling temperatures.
+    """Search for a joint state of largest weight by sampling at falling temperatures.
 
     .. math:: x^{(t)} \\sim K_{\\beta_t}(x^{(t-1)}, \\cdot), \\qquad
               \\hat x = \\text{ICM}(x^{(T)})
@@ -55,9 +67,11 @@ def simulated_annealing(
     help more than more chains.
 
     Arguments:
-        model: a compiled density, or a factor graph.
-        schedule: inverse temperatures, one per sweep; by default geometric over ``sweeps``, over
-            the law's ``temperature_range``.
+        model: an energy model with discrete states, a path of laws, a compiled density or a
+            factor graph.
+        schedule: inverse temperatures, one per sweep, infinity allowed; by default geometric
+            over the law's ``temperature_range``, the last hundredth of ``sweeps`` at infinity.
+            ``inference.sampling.schedules`` makes others.
         sweeps: length of the default schedule.
         chains: independent searches.
         generator: None, a seed or a generator.
@@ -67,7 +81,9 @@ def simulated_annealing(
         Final states, their energies, and the best state.
 
     Raises:
-        ValueError: an empty schedule or negative inverse temperatures, no chains.
+        TypeError: a model without discrete states.
+        ValueError: an empty schedule, a negative or NaN inverse temperature, no chains; energies
+            that are NaN or -inf.
 
     Reference:
         Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by simulated annealing"; Geman & Geman
@@ -83,11 +99,7 @@ def simulated_annealing(
     """
     law = as_search_law(model)
     chains = as_whole("chains", chains, least=1)
-    if schedule is None:
-        schedule = geometric_schedule(*law.temperature_range(), sweeps)
-    betas = np.asarray(schedule, dtype=np.float64)
-    if betas.ndim != 1 or not len(betas) or not (betas >= 0).all():
-        raise ValueError(f"schedule must list inverse temperatures >= 0, found {schedule!r}")
+    betas = _default(*law.temperature_range(), sweeps) if schedule is None else _own(schedule)
     source = as_generator(generator, law.device)
     state = law.start(chains, source)
     with progress_bar(len(betas), "annealing", progress) as bar:
@@ -96,5 +108,20 @@ def simulated_annealing(
             bar.update(len(part))
     state = law.descend(state)
     energy = -law.log_density(state, 1.0)
-    position = law.position(state)
-    return Annealed(position, energy, position[energy.argmin()])
+    if bool((energy.isnan() | energy.isneginf()).any()):
+        raise ValueError("log_density must be finite or -inf, found NaN or +inf; check the model")
+    return Annealed(law.position(state), energy)
+
+
+def _default(hot: float, cold: float, sweeps: int) -> np.ndarray:
+    """Geometric, and a quench that makes up for a cold end that is not cold enough."""
+    quench = as_whole("sweeps", sweeps, least=1) // QUENCH
+    return quenched(geometric_schedule(hot, cold, sweeps - quench), quench)
+
+
+def _own(schedule: Sequence[float] | np.ndarray | Tensor) -> np.ndarray:
+    """A user's schedule, checked."""
+    betas = as_tensors(schedule=schedule)[0].double().cpu().numpy()
+    if betas.ndim != 1 or not len(betas) or not (betas >= 0).all():
+        raise ValueError(f"schedule must list inverse temperatures >= 0, found {schedule!r}")
+    return betas

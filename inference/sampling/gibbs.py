@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -16,10 +17,10 @@ from torch import Tensor
 
 from inference.sampling.conditional_modes import iterated_conditional_modes
 from inference.sampling.density import DiscreteDensity
-from inference.sampling.kernel import Beta, SearchLaw
+from inference.sampling.kernel import Beta, Rule, SearchLaw
 from inference.sampling.schedules import range_of_strengths
 
-__all__ = ["ColoredGibbs", "GibbsState"]
+__all__ = ["ColoredGibbs", "GibbsState", "metropolised"]
 
 
 class GibbsState(NamedTuple):
@@ -37,13 +38,22 @@ class ColoredGibbs(SearchLaw[GibbsState]):
     Variables of one colour are independent given the rest, so drawing them together is drawing
     them one after the other. At beta = 0 hard zeros are not yet zeros: every state is possible.
 
+    With the rule "metropolis" a variable in state s moves to another state t with probability
+
+    .. math:: \\frac{\\pi_t}{\\max(1 - \\pi_s,\\, 1 - \\pi_t)}
+
+    pi being its conditional law. Every change is at least as likely as in a Gibbs sweep; for two
+    states it is Metropolis' rule itself.
+
     Arguments:
         density: the law.
+        rule: how variables move.
 
     Reference:
         Geman & Geman 1984, "Stochastic relaxation, Gibbs distributions, and the Bayesian
         restoration of images", section XI; Gonzalez et al. 2011, "Parallel Gibbs sampling",
-        section 3.1.
+        section 3.1; Liu 1996, "Peskun's theorem and a modified discrete-state Gibbs sampler",
+        Biometrika 83 (the other rule).
 
     Example:
         >>> from inference.sampling.factor_arrays import FactorArrays
@@ -56,6 +66,7 @@ class ColoredGibbs(SearchLaw[GibbsState]):
     """
 
     density: DiscreteDensity
+    rule: Rule = "heat-bath"
 
     @property
     def device(self) -> torch.device:
@@ -86,6 +97,13 @@ class ColoredGibbs(SearchLaw[GibbsState]):
             return torch.where(beta == 0, 0.0, beta * weight)
         return beta * weight if beta else torch.zeros_like(weight)
 
+    def log_ratio(self, state: GibbsState, before: Beta, after: Beta) -> Tensor:
+        """What log densities gain; linear in beta, so that factors are summed over once."""
+        weight = self.density.log_weight(state.codes).double()
+        finite = weight.masked_fill(weight.isneginf(), 0.0)
+        met = torch.as_tensor((before != 0) | (after != 0), device=weight.device)
+        return ((after - before) * finite).masked_fill(weight.isneginf() & met, -math.inf)
+
     def step(self, state: GibbsState, beta: Beta, generator: torch.Generator) -> GibbsState:
         """State after a sweep."""
         columns = state.codes.T.clone(memory_format=torch.contiguous_format)
@@ -97,9 +115,20 @@ class ColoredGibbs(SearchLaw[GibbsState]):
         for block in self.density.blocks:
             last = first + len(block.variables)
             logits = self.density.conditionals(block, columns.T, beta)
-            columns.index_copy_(0, block.variables, _inverted(logits, uniform[first:last]))
+            now = self._moved(logits, columns, block.variables, uniform[first:last])
+            columns.index_copy_(0, block.variables, now)
             first = last
         return GibbsState(columns.T)
+
+    def _moved(
+        self, logits: Tensor, columns: Tensor, variables: Tensor, uniform: Tensor
+    ) -> Tensor:
+        """New states of variables from conditional log-weights (K, B, C), (B, C)."""
+        if self.rule == "metropolis":
+            return _inverted(metropolised(logits, columns[variables]), uniform)
+        if len(logits) == 2:
+            return (uniform >= torch.sigmoid(logits[0] - logits[1])).to(torch.int32)
+        return _inverted((logits - logits.amax(0)).exp_(), uniform)
 
     def descend(self, state: GibbsState) -> GibbsState:
         """State where no change of a single variable gains anything."""
@@ -126,12 +155,38 @@ class ColoredGibbs(SearchLaw[GibbsState]):
         return range_of_strengths(squares, np.concatenate(found))
 
 
-def _inverted(logits: Tensor, uniform: Tensor) -> Tensor:
-    """States where the distribution functions (K, ...) pass uniform numbers (...)."""
-    if len(logits) == 2:
-        return (uniform >= torch.sigmoid(logits[0] - logits[1])).to(torch.int32)
+def metropolised(logits: Tensor, codes: Tensor) -> Tensor:
+    """Probabilities of the next state of variables, from their conditional log weights.
+
+    Arguments:
+        logits: log weights, each column with a finite entry.
+        codes: states now.
+
+    Shapes:
+        logits: (K, ...). codes: (...). result: (K, ...), summing to one over K.
+
+    Example:
+        >>> logits = torch.tensor([0.0, -torch.inf, 0.0])[:, None]
+        >>> metropolised(logits, torch.tensor([0])).T.tolist()
+        [[0.0, 0.0, 1.0]]
+    """
+    weights = (logits - logits.amax(0)).exp()
+    # Sums over the other states, from both ends: a difference to the whole would cancel.
+    below, above = torch.zeros_like(weights), torch.zeros_like(weights)
+    for k in range(1, len(weights)):
+        below[k] = below[k - 1] + weights[k - 1]
+        above[-k - 1] = above[-k] + weights[-k]
+    others = below + above
+    now = codes.long()[None]
+    # One of two states is not the heaviest, so the larger sum is at least one.
+    probs = weights / torch.maximum(others, others.gather(0, now))
+    probs.scatter_(0, now, 0.0)
+    return probs.scatter_(0, now, (1 - probs.sum(0, keepdim=True)).clamp_(min=0.0))
+
+
+def _inverted(weights: Tensor, uniform: Tensor) -> Tensor:
+    """States where the running sums of weights (K, ...), in place, pass uniform numbers (...)."""
     # Running sums plane by plane never fall, and stand still at a zero, on every device.
-    weights = (logits - logits.amax(0)).exp_()
     for below, plane in pairwise(weights):
         plane += below
     return (weights[:-1] <= uniform * weights[-1]).sum(0, dtype=torch.int32)

@@ -5,18 +5,32 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Annealable", "Beta", "FixedBeta", "Kernel", "SearchLaw", "TemperedLaw", "select"]
+__all__ = [
+    "Annealable",
+    "Beta",
+    "FixedBeta",
+    "Kernel",
+    "Rule",
+    "SearchLaw",
+    "TemperedLaw",
+    "select",
+]
 
 #: A named tuple of tensors, the chains along their first axis.
 S = TypeVar("S", bound=tuple[Any, ...])
+
+#: How a discrete variable moves: drawn from its conditional law, or by Metropolis' rule, which
+#: changes it more often.
+Rule: TypeAlias = Literal["heat-bath", "metropolis"]
 
 #: An inverse temperature for all chains, or one for each, (chain,).
 Beta = float | Tensor
@@ -86,6 +100,16 @@ class TemperedLaw(ABC, Generic[S]):
     @abstractmethod
     def step(self, state: S, beta: Beta, generator: torch.Generator) -> S:
         """State after a step that leaves the law at ``beta`` invariant; ``state`` stays."""
+
+    def log_ratio(self, state: S, before: Beta, after: Beta) -> Tensor:
+        """What log densities gain from one inverse temperature to another, (chain,), nats.
+
+        .. math:: g(x, \\beta') - g(x, \\beta)
+
+        -inf where a state is impossible at either: a chain without weight gains none.
+        """
+        old, new = self.log_density(state, before), self.log_density(state, after)
+        return torch.where(old == -math.inf, -math.inf, new - old)
 
     def run(self, state: S, betas: Iterable[Beta], generator: torch.Generator) -> S:
         """State after one step at each inverse temperature in turn."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,13 +20,10 @@ from torch import Tensor
 
 from inference.sampling.binary.layout import PairLayout
 from inference.sampling.binary.words import random_words
-from inference.sampling.kernel import Beta, SearchLaw
+from inference.sampling.kernel import Beta, Rule, SearchLaw
 from inference.sampling.schedules import range_of_strengths
 
-__all__ = ["BinaryState", "PairLaw", "Rule"]
-
-#: How a unit moves: drawn from its conditional law, or flipped by Metropolis' rule.
-Rule: TypeAlias = Literal["heat-bath", "metropolis"]
+__all__ = ["BinaryState", "PairLaw"]
 
 #: Numbers per colour below which it pays to turn words into bars for the fields, all at once,
 #: instead of fields into thresholds for the words: logarithms cost more, but no call per colour.
@@ -176,6 +173,13 @@ class PairLaw(SearchLaw[BinaryState]):
             return found
         return found + (1 - beta) * (state.units[:, :-1] @ self.base[self.layout.order]).double()
 
+    def log_ratio(self, state: BinaryState, before: Beta, after: Beta) -> Tensor:
+        """What log densities gain; linear in beta, so that units are summed over once."""
+        slope = self.log_weight(state)
+        if self.base is not None:
+            slope = slope - (state.units[:, :-1] @ self.base[self.layout.order]).double()
+        return (after - before) * slope
+
     def log_weight(self, state: BinaryState) -> Tensor:
         """What beta multiplies, (chain,) float64, nats."""
         layout, columns = self.layout, state.units.T
@@ -302,7 +306,7 @@ class _Sweep:
         return field
 
     def draw_bars(self, words: Tensor) -> Tensor:
-        """What the log-odds of units must exceed for ones to be drawn: those of uniform numbers."""
+        """What log-odds must exceed for ones to be drawn: the log-odds of uniform numbers."""
         return _uniform(words, self.half).logit_()
 
     def flip_bars(self, words: Tensor) -> Tensor:

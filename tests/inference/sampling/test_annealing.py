@@ -17,7 +17,7 @@ from inference.sampling.conditional_modes import iterated_conditional_modes
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.factor_arrays import FactorArrays
 from inference.sampling.gibbs import ColoredGibbs
-from inference.sampling.schedules import geometric_schedule
+from inference.sampling.schedules import geometric_schedule, linear_schedule
 
 
 def glass(n: int, seed: int) -> DiscreteDensity:
@@ -86,6 +86,43 @@ def test_the_default_range_follows_the_couplings():
     assert ColoredGibbs(flat).temperature_range() == (1.0, 1.0)
 
 
+def test_the_best_state_and_its_energy():
+    density = glass(10, 3)
+    found = simulated_annealing(density, sweeps=30, chains=8, generator=0)
+    assert found.best_energy == float(found.energy.min())
+    weight = float(density.log_weight(found.best[None])[0])
+    assert found.best_energy == pytest.approx(-weight)
+
+
+def test_the_default_ends_in_a_quench(monkeypatch):
+    betas = []
+    step = ColoredGibbs.step
+
+    def watched(self, state, beta, generator):
+        betas.append(beta)
+        return step(self, state, beta, generator)
+
+    monkeypatch.setattr(ColoredGibbs, "step", watched)
+    simulated_annealing(glass(6, 0), sweeps=200, chains=2, generator=0)
+    assert len(betas) == 200
+    assert betas[-2:] == [math.inf, math.inf]
+    hot, cold = ColoredGibbs(glass(6, 0)).temperature_range()
+    np.testing.assert_allclose(betas[:-2], geometric_schedule(hot, cold, 198))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        [0.1, 1.0, math.inf],
+        torch.tensor([0.1, 1.0, 4.0]),
+        linear_schedule(0.0, 3.0, 10),
+    ],
+)
+def test_any_list_of_temperatures_is_a_schedule(schedule):
+    found = simulated_annealing(glass(6, 1), schedule=schedule, chains=3, generator=0)
+    assert bool(found.energy.isfinite().all())
+
+
 def test_a_schedule_of_ones_own_is_followed():
     graph = FactorGraph({"a": 2}, [Factor(["a"], [0.0, 1.0])])
     found = simulated_annealing(graph, schedule=np.array([0.1, 1.0]), chains=3, generator=0)
@@ -97,6 +134,8 @@ def test_a_schedule_of_ones_own_is_followed():
     [
         ({"schedule": np.zeros(0)}, "schedule"),
         ({"schedule": np.array([1.0, -1.0])}, "schedule"),
+        ({"schedule": np.array([1.0, math.nan])}, "schedule"),
+        ({"sweeps": 0}, "sweeps"),
         ({"chains": 0}, "chains"),
     ],
 )
