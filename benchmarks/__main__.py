@@ -26,6 +26,7 @@ SECTIONS = (
     "hidden_markov",
     "tagging",
     "mixtures",
+    "spins",
     "imports",
     "floors",
 )

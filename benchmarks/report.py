@@ -28,7 +28,7 @@ Row = dict[str, Any]
 #: What the numbers depend on: ours, then the peers.
 PACKAGES = ("torch", "numpy", "pyagrum", "pgmpy")
 PACKAGES += ("hmmlearn", "pgmax", "python-crfsuite", "pytorch-crf", "torch-struct")
-PACKAGES += ("scikit-learn", "pomegranate")
+PACKAGES += ("scikit-learn", "pomegranate", "thrml", "jax", "dwave-samplers", "arviz-stats")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from benchmarks import (
     propagation,
     queries,
     sampling,
+    spins,
     structures,
     tagging,
 )
@@ -50,11 +51,21 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "hidden_markov": hidden_markov.section,
     "tagging": tagging.section,
     "mixtures": mixtures.section,
+    "spins": spins.section,
     "imports": imports.section,
     "floors": floors.section,
 }
 #: What has something to do on a GPU.
-ON_GPU = ("batches", "sampling", "propagation", "chains", "hidden_markov", "tagging", "mixtures")
+ON_GPU = (
+    "batches",
+    "sampling",
+    "propagation",
+    "chains",
+    "hidden_markov",
+    "tagging",
+    "mixtures",
+    "spins",
+)
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25
 

@@ -67,7 +67,7 @@ class EnergyModel(Model, Annealable):
         method: PartitionMethod = "exact",
         *,
         betas: int | np.ndarray | Tensor | None = None,
-        chains: int = 200,
+        chains: int = 256,
         generator: GeneratorLike = None,
         progress: bool | None = None,
     ) -> Any:

@@ -1,4 +1,4 @@
-"""A tour: beliefs, evidence, explanations, interventions, learning, real networks.
+"""A tour: beliefs, evidence, explanations, interventions, learning, memory, real networks.
 
 ``python examples/tour.py [--out FOLDER] [--shared FOLDER]``; figures go to ``figures``.
 """
@@ -11,11 +11,15 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import torch
+from damaged_digits import ten_digits
 from faithful_hmm import geyser
 from matplotlib.axes import Axes
 from missing_data import blank, error
 from real_networks import survey
 
+from energy import HopfieldNetwork, IsingModel
+from energy.ising.onsager import torus_log_partition
+from energy.memory_plot import plot_recall
 from pgm import BayesianNetwork, GaussianMixture
 from pgm.classic import asia, medical_test
 from pgm.comparison_plot import plot_comparison
@@ -181,6 +185,27 @@ def clusters(out: Path) -> None:
     save(ax, out, "clusters.png")
 
 
+def memory(out: Path) -> None:
+    heading("10. Damaged digits, remembered")
+    digits = ten_digits()
+    network = HopfieldNetwork(digits.shape[1]).store(digits, "pseudo-inverse")
+    noise = torch.rand(digits.shape, generator=torch.Generator().manual_seed(0)) < 0.12
+    cues = torch.where(noise, -digits, digits)
+    found = network.recall(cues, generator=0)
+    print(f"  {noise.sum()} of {noise.numel()} pixels of ten digits are turned; after recall")
+    print(f"  {int((found.state != digits).sum())} are wrong. The energy falls to a minimum:")
+    trace = found.energy.mean(1)
+    print("  " + " -> ".join([f"{energy:.2f}" for energy in trace.tolist()]))
+    steps = [network.recall(cues, max_sweeps=n, generator=0).state for n in range(3)]
+    ax = plot_recall(torch.stack(steps), (8, 8), wanted=digits)
+    ax.set_title("The cue, and after one and two sweeps", fontsize=10)
+    save(ax, out, "remembered.png")
+    spins = IsingModel.lattice((16, 16), beta=0.4)
+    estimate = spins.log_partition("ais", generator=0)
+    print(f"  256 spins of a magnet, annealed: {estimate}.")
+    print(f"  The exact sum over all 2^256 states is {torus_log_partition(16, 16, 0.4):.3f}.")
+
+
 def main(out: Path, shared: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     network = asia()
@@ -192,7 +217,8 @@ def main(out: Path, shared: Path) -> None:
     fitting(network)
     structure(network, out)
     clusters(out)
-    heading("10. Networks from practice")
+    memory(out)
+    heading("11. Networks from practice")
     survey(shared)
     print(f"\nThe figures are in {out}.")
 

@@ -6,6 +6,9 @@ from inference.approximate.pairwise import IsingGrid, PairwiseArrays
 from inference.approximate.result import ApproximateResult
 from inference.approximate.tree_reweighted import tree_reweighted
 from inference.convergence import ConvergenceWarning
+from inference.diagnostics.effective_sample_size import ess_bulk, ess_tail
+from inference.diagnostics.rhat import rhat
+from inference.diagnostics.standard_error import mcse
 from inference.exact.enumerate import enumerate_states
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
@@ -29,6 +32,7 @@ from inference.sampling.adaptation import adapted, warm_up
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealing import simulated_annealing
 from inference.sampling.continuous_law import ContinuousLaw, NormalBase, tempered
+from inference.sampling.driver import sample_chain
 from inference.sampling.gibbs import ColoredGibbs
 from inference.sampling.gibbs_with_gradients import Binary, GibbsWithGradients, OneHot
 from inference.sampling.hmc import HMC
@@ -36,6 +40,7 @@ from inference.sampling.langevin import MALA, ULA
 from inference.sampling.log_partition_estimate import LogPartition, bracket
 from inference.sampling.metropolis import RandomWalk
 from inference.sampling.nuts import nuts
+from inference.sampling.samples import Samples
 from inference.sampling.sequential_monte_carlo import sequential_monte_carlo
 from inference.sampling.tempering import parallel_tempering
 from inference.transport import earth_movers_distance, mmd, sliced_wasserstein
@@ -60,6 +65,7 @@ __all__ = [
     "PairwiseArrays",
     "Plan",
     "RandomWalk",
+    "Samples",
     "adapted",
     "annealed_importance_sampling",
     "belief_propagation",
@@ -69,12 +75,15 @@ __all__ = [
     "earth_movers_distance",
     "entropy",
     "enumerate_states",
+    "ess_bulk",
+    "ess_tail",
     "expectation_maximization",
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_wasserstein2",
     "js_divergence",
     "kl_divergence",
+    "mcse",
     "mean_field",
     "minimize",
     "mmd",
@@ -83,6 +92,8 @@ __all__ = [
     "parallel_tempering",
     "perplexity",
     "pointwise_mutual_information",
+    "rhat",
+    "sample_chain",
     "score_function",
     "sequential_monte_carlo",
     "simulated_annealing",

@@ -20,6 +20,7 @@ FIGURES = {
         "explaining_away",
         "learned_structure",
         "medical_test",
+        "remembered",
     ],
     "explaining_away": ["sprinkler"],
     "interventions": ["interventions"],
@@ -42,6 +43,14 @@ FIGURES = {
     "mixture_holes": ["mixture_holes"],
     "faithful_hmm": ["faithful_hmm"],
     "grid_crf": ["grid_crf"],
+    "annealing": ["annealing"],
+    "basins_of_attraction": ["basins_of_attraction"],
+    "damaged_digits": ["damaged_digits"],
+    "dense_memories": ["dense_memories"],
+    "hopfield_capacity": ["hopfield_capacity"],
+    "ising_transition": ["ising_transition"],
+    "spurious_states": ["spurious_states"],
+    "storage_rules": ["storage_rules"],
 }
 
 

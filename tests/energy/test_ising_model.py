@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from energy.ising.onsager import torus_log_partition
+from energy.ising.onsager import CRITICAL_TEMPERATURE, onsager_energy, torus_log_partition
 from energy.ising_model import IsingModel
+from inference.diagnostics.standard_error import mcse
 from inference.exact.enumerate import enumerate_states
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealing import simulated_annealing
+from inference.sampling.driver import sample_chain
 
 
 def glass(n: int = 7, seed: int = 0, beta: float = 0.8) -> IsingModel:
@@ -224,6 +226,26 @@ def test_stored_moments_within_their_errors(shared):
         for name, figure in figures.items():
             error = float(figure.std()) / len(figure) ** 0.5
             assert abs(float(figure.mean()) - values[name]) < 6 * error, (beta, name)
+
+
+@pytest.mark.parametrize("temperature", [1.8, CRITICAL_TEMPERATURE, 3.5])
+def test_sampled_energies_are_those_of_the_torus(temperature):
+    """16 x 16 spins by clusters, |z| < 6 with the diagnostics' own error: 3 figures, 6e-9.
+
+    Onsager's infinite lattice is as near as its finite size lets it be away from criticality.
+    """
+    side, beta, step = 16, 1 / temperature, 1e-4
+    model = IsingModel.lattice((side, side), beta=beta)
+    start = torch.ones(16, side**2)
+    samples = sample_chain(
+        model.kernel("clusters"), start, draws=400, warmup=100, generator=0, progress=False
+    )
+    energy = model.energy(samples.values) / side**2
+    ends = [torus_log_partition(side, side, beta + sign * step) for sign in (-1, 1)]
+    exact = (ends[0] - ends[1]) / (2 * step * side**2)
+    assert abs(float(energy.mean()) - exact) < 6 * float(mcse(energy))
+    if temperature != CRITICAL_TEMPERATURE:
+        assert exact == pytest.approx(onsager_energy(beta), abs=2e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Parts of Hopfield networks: storage rules, exact fields, recall, fixed points, capacity."""

@@ -1,0 +1,213 @@
+"""Pictures of associative memories: patterns, recall step by step, overlap against load.
+
+.. math:: m = \\frac1d \\sum_i \\xi_i x_i
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from energy.hopfield.capacity import Overlaps, retrieval_overlap
+from inference.inputs import Values, as_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_capacity", "plot_patterns", "plot_recall"]
+
+INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
+PAPER, DAMAGE, REPAIR = "#f4f7fb", "#e0962e", "#3f8f63"
+SIZES = ("#a3b6cc", "#6d93bf", "#35618f", "#1c3d5e")
+
+#: Points at which the curve of theory is drawn.
+CURVE = 400
+
+
+def plot_patterns(
+    patterns: Values, shape: tuple[int, int], ax: Axes | None = None, columns: int | None = None
+) -> Axes:
+    """Draw states as pictures, row after row.
+
+    Arguments:
+        patterns: numbers; the largest of all is darkest.
+        shape: height and width of a picture.
+        ax: where to draw; a new figure by default.
+        columns: pictures in a row; by default all.
+
+    Shapes:
+        patterns: (n, height * width).
+
+    Raises:
+        TypeError: if they are no numbers.
+        ValueError: if they have another length.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> ax = plot_patterns([[1, -1, -1, 1]], (2, 2), Figure().add_subplot())
+        >>> len(ax.images)
+        1
+    """
+    pictures = _pictures(patterns, shape)
+    columns = len(pictures) if columns is None else columns
+    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+    grid = np.full((len(rows), columns, *shape), np.nan)
+    for row, some in enumerate(rows):
+        grid[row, : len(some)] = some
+    return _show(_tiled(grid), _axes(ax))
+
+
+def plot_recall(
+    steps: Values,
+    shape: tuple[int, int],
+    ax: Axes | None = None,
+    wanted: Values | None = None,
+) -> Axes:
+    """Draw what cues turn into: a row for every cue, a column for every step.
+
+    Arguments:
+        steps: states -1 and +1, the cues first.
+        shape: height and width of a picture.
+        ax: where to draw; a new figure by default.
+        wanted: patterns; units that differ from them are drawn in amber.
+
+    Shapes:
+        steps: (step, cue, height * width). wanted: (cue, height * width).
+
+    Raises:
+        TypeError: if they are no numbers.
+        ValueError: if they have another length or other numbers of cues.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> steps = [[[1, 1, 1, -1]], [[1, -1, 1, -1]]]
+        >>> ax = plot_recall(steps, (2, 2), Figure().add_subplot(), wanted=[[1, -1, 1, -1]])
+        >>> ax.images[0].get_array().shape
+        (2, 5, 3)
+    """
+    from matplotlib.colors import to_rgb
+
+    (found,) = as_tensors(steps=steps)
+    if found.ndim != 3:
+        raise ValueError(f"steps must be (step, cue, units), found shape {tuple(found.shape)}")
+    count, cues = found.shape[:2]
+    grid = _pictures(found.reshape(count * cues, -1), shape).reshape(count, cues, *shape)
+    up = np.where(grid[..., None] > 0, to_rgb(INK), to_rgb(PAPER))
+    if wanted is not None:
+        right = _pictures(wanted, shape)
+        if len(right) != cues:
+            raise ValueError(f"wanted must have {cues} patterns, one per cue, found {len(right)}")
+        wrong = (grid > 0) != (right > 0)
+        pale = np.where(grid[..., None] > 0, to_rgb(DAMAGE), to_rgb("#f3d3a4"))
+        up = np.where(wrong[..., None], pale, up)
+    return _show(_tiled(up.swapaxes(0, 1), fill=1.0), _axes(ax))
+
+
+def plot_capacity(
+    studies: Overlaps | Sequence[Overlaps], ax: Axes | None = None, theory: bool = True
+) -> Axes:
+    """Draw the overlap after recall against the load, with standard errors.
+
+    Arguments:
+        studies: one, or several of different sizes.
+        ax: where to draw; a new figure by default.
+        theory: whether the curve for Hebb's rule and many units is drawn too.
+
+    Returns:
+        The axes. Artists carry the ids ``theory`` and ``study:d``.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from energy.hopfield.capacity import overlap_after_recall
+        >>> study = overlap_after_recall(50, [0.1, 0.3], trials=2, generator=0)
+        >>> ax = plot_capacity(study, Figure().add_subplot())
+        >>> [line.get_gid() for line in ax.lines if line.get_gid()]
+        ['theory', 'study:50']
+    """
+    found = [studies] if isinstance(studies, Overlaps) else list(studies)
+    ax = _axes(ax)
+    last = max([study.loads.max().item() for study in found])
+    if theory:
+        loads = torch.linspace(0, last, CURVE, dtype=torch.float64)
+        overlaps = retrieval_overlap(loads)
+        overlaps[overlaps == 0] = torch.nan
+        ax.plot(loads, overlaps, color=DAMAGE, lw=2.2, label="theory, d → ∞", gid="theory")
+        edge = int(overlaps.isfinite().nonzero()[-1])
+        if edge < CURVE - 1:
+            ends = [overlaps[edge].item(), 0.0]
+            ax.plot([loads[edge].item()] * 2, ends, color=DAMAGE, lw=1.2, ls=":")
+    for study, color in zip(found, _shades(len(found)), strict=True):
+        error = study.standard_error.nan_to_num()
+        drawn = ax.errorbar(
+            study.loads,
+            study.mean,
+            error,
+            fmt="o-",
+            ms=3.5,
+            lw=1.1,
+            capsize=2,
+            color=color,
+            label=f"d = {study.n_units}",
+        )
+        drawn.lines[0].set_gid(f"study:{study.n_units}")
+    ax.set(xlabel="load P / d", ylabel="overlap with the pattern", ylim=(0, 1.03))
+    ax.set_xlim(0, last * 1.02)
+    ax.legend(frameon=False, labelcolor=INK)
+    return _plain(ax)
+
+
+def _pictures(patterns: Values, shape: tuple[int, int]) -> np.ndarray:
+    """Rows as pictures, (n, height, width)."""
+    (found,) = as_tensors(patterns=patterns)
+    found = torch.atleast_2d(found.detach())
+    if found.ndim != 2 or found.shape[1] != shape[0] * shape[1]:
+        raise ValueError(
+            f"patterns must be (n, {shape[0] * shape[1]}) for pictures of {shape[0]} by "
+            f"{shape[1]}, found {tuple(found.shape)}"
+        )
+    return found.double().cpu().numpy().reshape(-1, *shape)
+
+
+def _tiled(grid: np.ndarray, fill: float = np.nan) -> np.ndarray:
+    """Pictures (rows, columns, height, width, ...) side by side, one pixel apart."""
+    rest = [(0, 0)] * (grid.ndim - 4)
+    padded = np.pad(grid, [(0, 0), (0, 0), (0, 1), (0, 1), *rest], constant_values=fill)
+    rows, columns, height, width = padded.shape[:4]
+    tall = padded.swapaxes(1, 2).reshape(rows * height, columns * width, *padded.shape[4:])
+    return tall[:-1, :-1]
+
+
+def _show(picture: np.ndarray, ax: Axes) -> Axes:
+    """Draw one picture, dark where numbers are large."""
+    from matplotlib import colormaps
+
+    ax.imshow(picture, cmap=colormaps["Blues"].with_extremes(bad="white"))
+    ax.axis("off")
+    return ax
+
+
+def _shades(count: int) -> list[Any]:
+    """From pale to dark, one for every size."""
+    places = np.linspace(0, len(SIZES) - 1, count) if count > 1 else [len(SIZES) - 2]
+    return [SIZES[round(float(place))] for place in places]
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """The axes given, or new ones."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _plain(ax: Axes) -> Axes:
+    """Axes without a frame, on a pale grid."""
+    ax.grid(color=GRID, lw=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(colors=MUTED)
+    return ax
