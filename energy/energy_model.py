@@ -56,7 +56,7 @@ class EnergyModel(Model, Annealable):
         Raises:
             ValueError: if the model is too large for that.
         """
-        return self.log_weight(x) - self.log_partition()
+        return self.log_weight(x) - self.to_factor_graph().log_partition()
 
     def score(self, x: Tensor) -> float:
         """Mean log-probability, nats."""
@@ -70,7 +70,7 @@ class EnergyModel(Model, Annealable):
         chains: int = 256,
         generator: GeneratorLike = None,
         progress: bool | None = None,
-    ) -> Any:
+    ) -> Tensor | LogPartition:
         """Log Z, nats: exactly, (), or estimated with an error.
 
         Arguments:
@@ -90,19 +90,8 @@ class EnergyModel(Model, Annealable):
             return self.to_factor_graph().log_partition()
         if method != "ais":
             raise ValueError(f'method must be "exact" or "ais", found {method!r}')
-        return self._annealed(betas, chains, generator, progress)
-
-    def _annealed(
-        self,
-        betas: int | np.ndarray | Tensor | None,
-        chains: int,
-        generator: GeneratorLike,
-        progress: bool | None,
-    ) -> LogPartition:
-        """Estimate log Z by annealed importance sampling."""
-        path = {} if betas is None else {"betas": betas}
         return annealed_importance_sampling(
-            self, chains=chains, generator=generator, progress=progress, **path
+            self, betas=betas, chains=chains, generator=generator, progress=progress
         )
 
     def gibbs_sweep(self, x: Tensor, beta: float = 1.0, generator: GeneratorLike = None) -> Tensor:

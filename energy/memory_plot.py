@@ -13,14 +13,14 @@ import torch
 
 from energy.hopfield.capacity import Overlaps, retrieval_overlap
 from inference.inputs import Values, as_tensors
+from inference.palette import AMBER, GREEN, INK, MUTED, PAPER, TRACK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_capacity", "plot_patterns", "plot_recall"]
 
-INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
-PAPER, DAMAGE, REPAIR = "#f4f7fb", "#e0962e", "#3f8f63"
+DAMAGE, REPAIR = AMBER, GREEN
 SIZES = ("#a3b6cc", "#6d93bf", "#35618f", "#1c3d5e")
 
 #: Points at which the curve of theory is drawn.
@@ -206,7 +206,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 def _plain(ax: Axes) -> Axes:
     """Axes without a frame, on a pale grid."""
-    ax.grid(color=GRID, lw=0.8)
+    ax.grid(color=TRACK, lw=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(colors=MUTED)

@@ -6,9 +6,10 @@ from inference.approximate.pairwise import IsingGrid, PairwiseArrays
 from inference.approximate.result import ApproximateResult
 from inference.approximate.tree_reweighted import tree_reweighted
 from inference.convergence import ConvergenceWarning
-from inference.diagnostics.effective_sample_size import ess_bulk, ess_tail
+from inference.diagnostics.effective_sample_size import ess, ess_bulk, ess_tail
 from inference.diagnostics.rhat import rhat
 from inference.diagnostics.standard_error import mcse
+from inference.diagnostics.summary import summarize
 from inference.exact.enumerate import enumerate_states
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
@@ -75,6 +76,7 @@ __all__ = [
     "earth_movers_distance",
     "entropy",
     "enumerate_states",
+    "ess",
     "ess_bulk",
     "ess_tail",
     "expectation_maximization",
@@ -98,6 +100,7 @@ __all__ = [
     "sequential_monte_carlo",
     "simulated_annealing",
     "sliced_wasserstein",
+    "summarize",
     "tempered",
     "tree_reweighted",
     "warm_up",

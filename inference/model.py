@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -12,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from inference.files import atomic_write
+from inference.tensor_files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Model"]
-
-# What the metadata of a model file says of itself; the version counts changes of the layout.
-_FORMAT = {"format": "free-energy", "version": "1"}
 
 
 class Model(nn.Module, ABC):
@@ -80,20 +76,7 @@ class Model(nn.Module, ABC):
             TypeError: `config` returned something that is not JSON.
             FileNotFoundError: the folder does not exist.
         """
-        from safetensors.torch import save
-
-        name = type(self).__name__
-        try:
-            config = json.dumps(self.config())
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name}.config() must return JSON values only: {error}") from error
-        tensors = {
-            key: value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
-            for key, value in self.state_dict().items()
-        }
-        content = save(tensors, {**_FORMAT, "class": name, "config": config})
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        write_tensors(path, type(self).__name__, self.config(), self.state_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -114,8 +97,7 @@ class Model(nn.Module, ABC):
     ) -> Self:
         """Read a model whose file does not hold all that builds it: ``build`` knows the rest."""
         source = os.fspath(path)
-        metadata, tensors = _read(source)
-        config = _check_metadata(metadata, cls.__name__, source)
+        config, tensors = read_tensors(source, cls.__name__)
         try:
             model = build(config)
         except Exception as error:  # a constructor may refuse arguments in its own way
@@ -124,44 +106,6 @@ class Model(nn.Module, ABC):
             ) from error
         _restore(model, tensors, source)
         return model
-
-
-def _read(source: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(source, framework="pt") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{source}: not a complete safetensors file ({error})") from error
-
-
-def _check_metadata(metadata: Mapping[str, str], name: str, source: str) -> dict[str, Any]:
-    """Configuration in the metadata of a file that must hold a model of class `name`."""
-    if metadata.get("format") != _FORMAT["format"]:
-        raise ValueError(f"{source}: a safetensors file, but not one that a model's save() wrote")
-    if metadata.get("version") != _FORMAT["version"]:
-        raise ValueError(
-            f"{source}: layout version {metadata.get('version')!r}, this library reads "
-            f"{_FORMAT['version']!r}; load it with the library version that wrote it"
-        )
-    if metadata.get("class") != name:
-        raise ValueError(
-            f"{source}: holds class {metadata.get('class')}, not {name}; "
-            "call load() of the class that it holds"
-        )
-    try:
-        config = json.loads(metadata.get("config", ""))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source}: its configuration is not JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise ValueError(
-            f"{source}: its configuration must be a JSON object, found {type(config).__name__}"
-        )
-    return config
 
 
 def _restore(model: Model, tensors: Mapping[str, Tensor], source: str) -> None:

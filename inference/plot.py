@@ -21,6 +21,7 @@ from inference.diagnostics.ranks import mean_ranks
 from inference.diagnostics.rhat import rhat
 from inference.diagnostics.summary import LEAST_TIMES, summarize
 from inference.inputs import Values, as_whole
+from inference.palette import AXIS, INK, MUTED, SERIES, TRACK
 from inference.sampling.samples import Samples
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["autocorrelation_plot", "rank_plot", "trace_plot"]
 
-INK, MUTED, AXIS, TRACK = "#1f2933", "#66727f", "#8794a3", "#e3e8ee"
-BLUE, AMBER = "#4a7ab0", "#e0962e"
-PALETTE = (BLUE, AMBER, "#3f8f63", "#c04a3c", "#7c5fa8", "#2f9ca3", "#c2699a", "#8c6a45")
 TITLE: dict[str, Any] = {"color": INK, "fontsize": 10.5}
 
 #: Points of a line: longer chains are drawn as bands. Chains that a legend names.
@@ -258,8 +256,8 @@ def _told(name: str, value: float, form: str) -> str:
 
 def _colors(chains: int) -> list[Any]:
     """Colours of chains."""
-    if chains <= len(PALETTE):
-        return list(PALETTE[:chains])
+    if chains <= len(SERIES):
+        return list(SERIES[:chains])
     from matplotlib.colors import hsv_to_rgb
 
     return [hsv_to_rgb((c / chains, 0.58, (0.66, 0.8, 0.52)[c % 3])) for c in range(chains)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, PAPER, TRACK
 from pgm.layered_layout import Drawing, Point
 from pgm.panels import (
     BAR_HEIGHT,
@@ -41,9 +42,9 @@ __all__ = [
     "inches",
 ]
 
-INK, MUTED, ARROW, TRACK, GREY = "#1f2933", "#66727f", "#8794a3", "#e3e8ee", "#c3ccd6"
-BLUE, PALE_BLUE, BLUE_EDGE = "#4a7ab0", "#f4f7fb", "#a3b6cc"
-AMBER, PALE_AMBER, AMBER_EDGE = "#e0962e", "#fff4e0", "#d9922f"
+ARROW, GREY = AXIS, "#c3ccd6"
+PALE_BLUE, BLUE_EDGE = PAPER, "#a3b6cc"
+PALE_AMBER, AMBER_EDGE = "#fff4e0", "#d9922f"
 
 # Inches.
 MARGIN, TITLE_STRIP, NARROWEST = 0.16, 0.42, 4.2

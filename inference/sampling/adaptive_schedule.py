@@ -23,9 +23,14 @@ __all__ = ["adaptive_schedule", "as_path"]
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
-#: Chains of the pilot, how even one step of it leaves their weights, and how many steps of the
-#: run make up for one of the pilot.
-PILOTS, EVENNESS, REFINE = 256, 0.99, 3
+#: Chains of the pilot, and how even one step of it leaves their weights.
+PILOTS, EVENNESS = 256, 0.99
+
+#: How many steps of the run make up for one of the pilot: at least so many, and one more for
+#: every so many steps of the pilot. Unevenness adds up over steps and falls with their number, so
+#: that long paths need finer ones; intervals are only to be trusted well above where they are
+#: withheld, as runs that are just let pass are those that were lucky.
+FEWEST, PER_STEPS = 3, 15
 
 #: Longest pilot, and trials for one of its steps.
 MOST_STEPS, TRIALS = 20_000, 60
@@ -58,7 +63,7 @@ def adaptive_schedule(
     *,
     chains: int = PILOTS,
     evenness: float = EVENNESS,
-    refine: int = REFINE,
+    refine: int | None = None,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Inverse temperatures from 0 to 1, dense where the law changes fast.
@@ -66,15 +71,15 @@ def adaptive_schedule(
     .. math:: \\mathrm{cESS}(\\beta_k, \\beta_{k+1}) = 0.99\\, C
 
     A pilot takes steps that leave the weights of its chains that even; the schedule has the shape
-    of its steps, every one cut into ``refine`` smaller ones. Estimates must come from other
-    chains: steps that follow the chains they are taken with bias them.
+    of its steps, every one cut into smaller ones, more where the path is long. Estimates must come
+    from other chains: steps that follow the chains they are taken with bias them.
 
     Arguments:
         law: the path of laws.
         generator: of the pilot's draws.
         chains: of the pilot.
         evenness: share of chains that stay effective in one step of the pilot.
-        refine: steps of the schedule per step of the pilot.
+        refine: steps of the schedule per step of the pilot; by default three, or more.
         progress: a bar; None shows it on a terminal.
 
     Raises:
@@ -94,7 +99,8 @@ def adaptive_schedule(
         >>> len(adaptive_schedule(law, torch.Generator().manual_seed(0)))
         19
     """
-    refine = as_whole("refine", refine, least=1)
+    if refine is not None:
+        as_whole("refine", refine, least=1)
     state = law.start(as_whole("chains", chains, least=2), generator)
     logs = torch.zeros(chains, dtype=torch.float64, device=law.device)
     even = Resampling()
@@ -112,6 +118,7 @@ def adaptive_schedule(
             state = law.step(state, path[-1], generator)
             bar.update(1)
     steps = len(path) - 1
+    refine = refine or max(FEWEST, math.ceil(steps / PER_STEPS))
     return np.interp(np.linspace(0, steps, refine * steps + 1), np.arange(steps + 1), path)
 
 

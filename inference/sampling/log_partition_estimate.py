@@ -34,7 +34,10 @@ class LogPartition:
 
     The error is the jackknife's over independent groups: chains, or islands where chains of a
     group have been resampled together. Where too few of them carry the weight, no formula knows
-    the error, and none is given: ``reliable`` is False, error and interval are NaN.
+    the error, and none is given: ``reliable`` is False, error and interval are NaN. Of runs whose
+    share of effective chains is usually just below that, 0.3, those that pass are the lucky ones,
+    and their intervals hold log Z less often than they say: a share well above it is what to
+    trust.
 
     Arguments:
         log_weights: estimates of log Z by single chains, (chain,), nats.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +19,8 @@ from inference.diagnostics.effective_sample_size import ess_bulk, ess_tail
 from inference.diagnostics.rhat import rhat
 from inference.diagnostics.standard_error import Of, mcse
 from inference.diagnostics.summary import Summary, summarize
-from inference.files import atomic_write
 from inference.inputs import as_whole
-from inference.model import _FORMAT, _check_metadata, _read
+from inference.tensor_files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -185,20 +183,10 @@ class Samples:
             ...     len(Samples.load(f"{folder}/draws.safetensors"))
             4
         """
-        from safetensors.torch import save
-
         parts = {name: getattr(self, name) for name in ("state", "observed", "carries")}
         tensors = {"values": self.values, "generator_state": self.generator_state}
         structure = {name: _unpack(name, part, tensors) for name, part in parts.items()}
-        contiguous = {
-            name: tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
-            for name, tensor in tensors.items()
-        }
-        content = save(
-            contiguous, {**_FORMAT, "class": "Samples", "config": json.dumps(structure)}
-        )
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        write_tensors(path, "Samples", structure, tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
@@ -215,8 +203,7 @@ class Samples:
             ValueError: the file is damaged or holds something else.
         """
         source = os.fspath(path)
-        metadata, tensors = _read(source)
-        structure = _check_metadata(metadata, "Samples", source)
+        structure, tensors = read_tensors(source, "Samples")
         moved = {
             name: tensor if name == "generator_state" else tensor.to(device)
             for name, tensor in tensors.items()
