@@ -275,3 +275,21 @@ def test_bad_models_are_refused():
         IsingModel([[0.0, 1.0], [0.5, 0.0]])
     with pytest.raises(ValueError, match="at least 1"):
         IsingModel(np.zeros((0, 0)))
+
+
+@pytest.mark.slow
+def test_intervals_of_log_z_hold_the_exact_sum():
+    """8 x 8 torus, 200 seeds, stated rate 95 %: at least 173, false alarms 1e-6.
+
+    Half as wide, the intervals are found out.
+    """
+    model = IsingModel.lattice((8, 8), beta=0.4)
+    exact = torus_log_partition(8, 8, 0.4)
+    found = [annealed_importance_sampling(model, generator=seed) for seed in range(200)]
+    assert all(one.reliable for one in found)
+    ends = [one.interval for one in found]
+    assert sum([low <= exact <= high for low, high in ends]) >= 173
+    middle = [(low + high) / 2 for low, high in ends]
+    quarter = [(high - low) / 4 for low, high in ends]
+    narrow = [abs(m - exact) <= q for m, q in zip(middle, quarter, strict=True)]
+    assert sum(narrow) < 173
