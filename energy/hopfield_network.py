@@ -26,6 +26,8 @@ from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_whole, tolerance
 from inference.model import Model
 from inference.random import GeneratorLike
+from inference.sampling.binary.law import PairLaw
+from inference.sampling.kernel import Annealable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,7 +43,7 @@ LISTED = 20
 COPIES = 4
 
 
-class HopfieldNetwork(Model):
+class HopfieldNetwork(Model, Annealable):
     """Units -1 and +1, each coupled to each; patterns are stored as minima of the energy.
 
     .. math:: E(x) = -\\Bigl(\\tfrac12 \\sum_{i,j} x_i w_{ij} x_j + \\sum_i b_i x_i\\Bigr)
@@ -367,6 +369,14 @@ class HopfieldNetwork(Model):
         self._check_weights()
         weights = self.weights.detach() - torch.diag(self.weights.detach().diagonal())
         return IsingModel(weights, self.bias.detach(), beta)
+
+    def tempered_law(self) -> PairLaw:
+        """The path from independent units to the law exp(-E), see :meth:`to_ising`."""
+        return self.to_ising().tempered_law()
+
+    def search_law(self) -> PairLaw:
+        """The path along which low energies are searched for, see :meth:`to_ising`."""
+        return self.to_ising().search_law()
 
     def fields(self) -> Fields:
         """Couplings as recall uses them: as patterns as long as the weights are Hebb's of them.

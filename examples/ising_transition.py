@@ -57,7 +57,7 @@ def main(out: Path) -> None:
             ax.errorbar(t, mean, 2 * error, fmt="o", ms=4.5, color=INK, capsize=3)
         if t in PICTURES:
             ax = figure.add_subplot(grid[1, list(PICTURES).index(t)])
-            ax.imshow(picture, cmap="Blues", vmin=-1.6, vmax=1.3)
+            ax.imshow(picture.numpy(), cmap="Blues", vmin=-1.6, vmax=1.3)
             ax.set(xticks=[], yticks=[], title=f"T = {t}: {PICTURES[t]}")
     for ax, name in zip(curves, ("|magnetisation| per spin", "energy per spin"), strict=True):
         ax.axvline(CRITICAL_TEMPERATURE, color=WARM, lw=1, ls="--")

@@ -202,7 +202,8 @@ def memory(out: Path) -> None:
     save(ax, out, "remembered.png")
     spins = IsingModel.lattice((16, 16), beta=0.4)
     estimate = spins.log_partition("ais", generator=0)
-    print(f"  256 spins of a magnet, annealed: {estimate}.")
+    print("  256 spins of a magnet, summed by annealing:")
+    print(f"  {estimate}.")
     print(f"  The exact sum over all 2^256 states is {torus_log_partition(16, 16, 0.4):.3f}.")
 
 

@@ -116,6 +116,10 @@ def test_tour_says_what_it_found(root: Path, tmp_path: Path) -> None:
     assert len(found) == 3
     assert max(found[0], found[2]) < found[1] / 2
     assert re.search(r"Learned: \d right", output)
+    assert "0 are wrong" in output
+    low, high = map(float, re.search(r"95 %: ([\d.]+) to ([\d.]+)", output).groups())
+    exact = float(re.search(r"exact sum over all 2\^256 states is ([\d.]+)\.", output)[1])
+    assert low < exact < high
     assert str(out) in output
     assert not (tmp_path / "figures").exists()
 

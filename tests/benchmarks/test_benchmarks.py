@@ -14,12 +14,14 @@ import torch
 from benchmarks import __main__, propagation, run
 from benchmarks.missing import Case, check_best, deviation
 from benchmarks.parameters import difference, tables_by_counting, tables_of
+from benchmarks.peer_dwave import Dwave
 from benchmarks.peer_learning import Agrum, Pgmpy
 from benchmarks.peer_pgmax import PGMax
 from benchmarks.report import MEASUREMENTS, Section, measurement, printed, verdict
 from benchmarks.targets import POSTERIORS
 from benchmarks.timing import Contender, alternate
-from inference import IsingGrid
+from energy import IsingModel
+from inference import IsingGrid, simulated_annealing
 from pgm import BayesianNetwork
 from pgm.classic import asia
 from pgm.discrete_data import DiscreteData
@@ -234,3 +236,27 @@ def test_pgmpy_learns_from_the_same_rows() -> None:
     assert difference(tables, tables_by_counting(network, codes)) < 1e-12
     assert pgmpy.score() == pytest.approx(score.total(truth), rel=1e-12)
     assert score.total(pgmpy.climb()) > score.total([0] * len(truth))
+
+
+def test_spins_are_compared_without_peers(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    options = ["--only", "spins", "--rows", "50", "--repeats", "1", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True)
+    rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["spins"]
+    assert [row["what"] for row in rows if row["peer"]] == [
+        "clusters (peer: single spins)",
+        "tempering, weights x 1 (peer: Gibbs)",
+        "tempering, weights x 1.5 (peer: Gibbs)",
+    ]
+    assert not [row["what"] for row in rows if row["verdict"] == "WRONG"]
+
+
+def test_dwave_finds_the_same_ground_states() -> None:
+    if not Dwave.installed():
+        pytest.skip("needs dwave-samplers, which is not installed")
+    edges = np.array([[0, 1], [1, 2], [2, 0], [2, 3]])
+    weights = np.array([1.0, 2.0, 3.0, 1.5])
+    found = simulated_annealing(IsingModel.from_edges(4, edges, -weights), generator=0)
+    energies = Dwave(edges, weights).energies(100, 8, 0)
+    assert energies.min() == pytest.approx(float(found.energy.min()))
