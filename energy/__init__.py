@@ -5,6 +5,7 @@ from energy.energy_model import EnergyModel
 from energy.hopfield_network import HopfieldNetwork
 from energy.ising_model import IsingModel
 from energy.modern_hopfield import ModernHopfield
+from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 
 __all__ = [
     "DenseAssociativeMemory",
@@ -12,4 +13,5 @@ __all__ = [
     "HopfieldNetwork",
     "IsingModel",
     "ModernHopfield",
+    "RestrictedBoltzmannMachine",
 ]

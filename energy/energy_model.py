@@ -107,7 +107,8 @@ class EnergyModel(Model, Annealable):
         """
         law = self.tempered_law()
         source = as_generator(generator, law.device)
-        return law.position(law.step(law.init(x), beta, source))
+        position = x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x))
+        return law.position(law.step(law.init(position), beta, source))
 
     def sample(
         self,

@@ -1,0 +1,1 @@
+"""Parts of the restricted Boltzmann machine: kinds of units, its law, exact sums."""

@@ -1,0 +1,166 @@
+"""Kinds of units of a layer: what they do in the fields that the other layer makes.
+
+.. math:: p(x_i \\mid f_i) = e^{f_i x_i - s(x_i) - A(f_i)}, \\qquad
+          A(f) = \\log \\int e^{f x - s(x)}\\, dx
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from inference.sampling.binary.words import random_words
+
+__all__ = ["BernoulliUnits", "GaussianUnits", "UnitKind", "Units", "checked_kinds"]
+
+UnitKind: TypeAlias = Literal["bernoulli", "gaussian"]
+
+
+class Units(ABC):
+    """One kind of unit: an exponential family whose natural parameter is its field.
+
+    Fields and units have any number of leading axes; the last one is that of the units.
+    """
+
+    @property
+    @abstractmethod
+    def states(self) -> tuple[float, ...] | None:
+        """The values that a unit takes, or None if they are not finitely many."""
+
+    @abstractmethod
+    def log_normalizer(self, fields: Tensor) -> Tensor:
+        """A(f) of every unit, nats, the shape of the fields."""
+
+    @abstractmethod
+    def mean(self, fields: Tensor) -> Tensor:
+        """Means of units in fields: the slope of A."""
+
+    @abstractmethod
+    def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """Units drawn in fields, in their type."""
+
+    @abstractmethod
+    def self_energy(self, x: Tensor) -> Tensor:
+        """s(x) of all units together, without the last axis."""
+
+    @abstractmethod
+    def check(self, name: str, x: Tensor) -> None:
+        """Refuse what such units cannot be.
+
+        Raises:
+            ValueError: naming the argument and what was found.
+        """
+
+
+@dataclass(frozen=True)
+class BernoulliUnits(Units):
+    """Units 0 and 1.
+
+    .. math:: s(x) = 0, \\qquad A(f) = \\log(1 + e^f), \\qquad \\mathbb{E} x = \\sigma(f)
+
+    Example:
+        >>> BernoulliUnits().mean(torch.tensor([0.0])).tolist()
+        [0.5]
+    """
+
+    @property
+    def states(self) -> tuple[float, ...]:
+        """Zero and one."""
+        return (0.0, 1.0)
+
+    def log_normalizer(self, fields: Tensor) -> Tensor:
+        """log(1 + exp f)."""
+        return torch.nn.functional.softplus(fields)
+
+    def mean(self, fields: Tensor) -> Tensor:
+        """Probabilities of ones."""
+        return fields.sigmoid()
+
+    def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """Zeros and ones: random words below a threshold."""
+        words = random_words(tuple(fields.shape), generator)
+        thresholds = (fields.sigmoid() - 0.5).mul_(2.0**32)
+        return torch.lt(words, thresholds, out=thresholds)
+
+    def self_energy(self, x: Tensor) -> Tensor:
+        """None."""
+        return torch.zeros_like(x[..., 0])
+
+    def check(self, name: str, x: Tensor) -> None:
+        """Refuse what is not between 0 and 1: probabilities stand for means."""
+        if not bool(((x >= 0) & (x <= 1)).all()):
+            wrong = x[~((x >= 0) & (x <= 1))][0].item()
+            raise ValueError(f"{name} must be 0 and 1, or means between them, found {wrong:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianUnits(Units):
+    """Real units with precisions of their own.
+
+    .. math:: s(x) = \\tfrac{\\lambda}{2} x^2, \\qquad
+              A(f) = \\frac{f^2}{2 \\lambda} + \\tfrac12 \\log \\frac{2 \\pi}{\\lambda}, \\qquad
+              x \\sim N(f / \\lambda, 1 / \\lambda)
+
+    Arguments:
+        log_precision: log lambda, (n,) or ().
+
+    Example:
+        >>> GaussianUnits(torch.tensor(0.0)).mean(torch.tensor([3.0])).tolist()
+        [3.0]
+    """
+
+    log_precision: Tensor
+
+    @property
+    def states(self) -> None:
+        """Not finitely many."""
+        return None
+
+    def log_normalizer(self, fields: Tensor) -> Tensor:
+        """Half the squared field over the precision, and the normal law's constant."""
+        scaled = fields.square() * (0.5 * (-self.log_precision).exp())
+        return scaled + 0.5 * (math.log(2 * math.pi) - self.log_precision)
+
+    def mean(self, fields: Tensor) -> Tensor:
+        """Fields over precisions."""
+        return fields * (-self.log_precision).exp()
+
+    def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """Normal draws."""
+        noise = torch.empty_like(fields).normal_(generator=generator)
+        return self.mean(fields).addcmul(noise, (-0.5 * self.log_precision).exp())
+
+    def self_energy(self, x: Tensor) -> Tensor:
+        """Half the squared units times the precision."""
+        return 0.5 * (x.square() * self.log_precision.exp()).sum(-1)
+
+    def check(self, name: str, x: Tensor) -> None:
+        """Refuse what is not finite."""
+        if not bool(x.isfinite().all()):
+            raise ValueError(f"{name} must be finite, found {x[~x.isfinite()][0].item():g}")
+
+
+def checked_kinds(visible: UnitKind, hidden: UnitKind) -> tuple[UnitKind, UnitKind]:
+    """Kinds of two layers that can stand side by side.
+
+    Raises:
+        ValueError: an unknown kind, or real units on both sides.
+
+    Example:
+        >>> checked_kinds("gaussian", "bernoulli")
+        ('gaussian', 'bernoulli')
+    """
+    for name, kind in (("visible", visible), ("hidden", hidden)):
+        if kind not in get_args(UnitKind):
+            raise ValueError(f'{name} must be "bernoulli" or "gaussian", found {kind!r}')
+    if visible == hidden == "gaussian":
+        raise ValueError(
+            "visible and hidden units must not both be gaussian: that law is a normal one, and "
+            "has no Z where weights are large"
+        )
+    return visible, hidden
