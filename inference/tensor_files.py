@@ -61,7 +61,10 @@ def write_tensors(
 
 
 def read_tensors(source: str, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and tensors of a file, on the CPU.
+    """Configuration and tensors of a file, on the CPU and in memory of their own.
+
+    Where numbers lie in memory decides the last bit of some products, so that they are laid out
+    as fresh tensors are.
 
     Arguments:
         source: the file.
@@ -72,7 +75,8 @@ def read_tensors(source: str, name: str) -> tuple[dict[str, Any], dict[str, Tens
         ValueError: the file is damaged, of another kind or of another class.
     """
     metadata, tensors = _opened(source)
-    return _check_metadata(metadata, name, source), tensors
+    config = _check_metadata(metadata, name, source)
+    return config, {key: tensor.clone() for key, tensor in tensors.items()}
 
 
 def _opened(source: str) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -157,6 +157,8 @@ class Step:
         self._settings = settings
         self._visible = visible
         self._hidden = hidden
+        self._sizes = (0, 0)
+        self._shares = torch.zeros(0, 1)
 
     def __call__(
         self,
@@ -195,19 +197,24 @@ class Step:
             chains = x
         # Both phases in one product each way; rows weigh 1 / B and -1 / C.
         both = torch.cat([batch, x])
-        means = self._hidden.mean(torch.addmm(b, both, w))
-        shares = both.new_full((len(both), 1), -rate / len(x))
-        shares[: len(batch)] = rate / len(batch)
-        weighted = means * shares
+        shares = self._row_shares(len(batch), len(x), both)
+        weighted = self._hidden.mean(torch.addmm(b, both, w)).mul_(shares)
         if self._settings.l2:
             w.mul_(1 - rate * self._settings.l2)
-        w.addmm_(both.T, weighted)
-        b.add_(weighted.sum(0))
-        a.add_((both * shares).sum(0))
+        w.addmm_(both.T, weighted, alpha=rate)
+        b.add_(weighted.sum(0), alpha=rate)
+        a.addmv_(both.T, shares[:, 0], alpha=rate)
         if self._visible is None:
             slope = (both.square() * shares).sum(0) * log_precision.exp()
-            log_precision.sub_(0.5 * slope)
+            log_precision.sub_(slope, alpha=0.5 * rate)
         return chains
+
+    def _row_shares(self, rows: int, chains: int, like: Tensor) -> Tensor:
+        """1 / B for rows of the data and -1 / C for chains, (B + C, 1); kept from step to step."""
+        if (rows, chains) != self._sizes:
+            parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
+            self._sizes, self._shares = (rows, chains), torch.cat(parts)
+        return self._shares
 
 
 def learn(
