@@ -20,7 +20,7 @@ from energy.rbm.exact import exact_log_partition
 from energy.rbm.factors import layers_as_factors
 from energy.rbm.law import LayerLaw
 from energy.rbm.layers import Layers
-from energy.rbm.learning import LearningMethod, Numbers, Settings, learn
+from energy.rbm.learning import LearningMethod, Numbers, Settings, learn, mean_bias
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
 from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units, checked_kinds
 from inference.exact.graph import FactorGraph
@@ -56,6 +56,8 @@ class RestrictedBoltzmannMachine(EnergyModel):
         visible_bias: a, (n_visible,); zero at first.
         hidden_bias: b, (n_hidden,); zero at first.
         log_precision: log lambda of real visible units, (n_visible,); zero at first.
+        base_bias: biases of the independent units that annealing starts from, (n_visible,); zero
+            until ``fit`` takes those of the data's means, which are nearer to what is learned.
 
     Parameters are float32 and do not require gradients until ``requires_grad_()``; free energies
     are differentiable by them.
@@ -80,6 +82,7 @@ class RestrictedBoltzmannMachine(EnergyModel):
     visible_bias: nn.Parameter
     hidden_bias: nn.Parameter
     log_precision: nn.Parameter | None
+    base_bias: Tensor
 
     def __init__(
         self,
@@ -97,6 +100,7 @@ class RestrictedBoltzmannMachine(EnergyModel):
         self.weights = nn.Parameter(first, requires_grad=False)
         self.visible_bias = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
         self.hidden_bias = nn.Parameter(torch.zeros(sizes[1]), requires_grad=False)
+        self.register_buffer("base_bias", torch.zeros(sizes[0]))
         self.log_precision = None
         if visible == "gaussian":
             self.log_precision = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
@@ -350,6 +354,8 @@ class RestrictedBoltzmannMachine(EnergyModel):
             self.hidden_bias.copy_(learned.hidden_bias)
             if self.log_precision is not None:
                 self.log_precision.copy_(learned.log_precision)
+            means = mean_bias(rows, self.layers(detached=True).visible)
+            self.base_bias.copy_(means)
         return self
 
     def _numbers(self) -> Numbers:
@@ -400,10 +406,9 @@ class RestrictedBoltzmannMachine(EnergyModel):
         """The path from independent visible units to the model's own law.
 
         Arguments:
-            base: biases of the independent units, (n_visible,); zero by default. Those of the
-                data's means are nearer to a machine that has learned from them.
+            base: biases of the independent units, (n_visible,); ``base_bias`` by default.
         """
-        start = torch.zeros_like(self.visible_bias) if base is None else base
+        start = self.base_bias if base is None else base
         return LayerLaw(self.layers(detached=True), start.detach().to(self.weights.data))
 
     def to_factor_graph(self) -> FactorGraph:

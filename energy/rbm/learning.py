@@ -34,6 +34,7 @@ __all__ = [
     "Step",
     "first_numbers",
     "learn",
+    "mean_bias",
 ]
 
 LearningMethod: TypeAlias = Literal["cd", "pcd", "pt"]
@@ -135,13 +136,23 @@ def first_numbers(numbers: Numbers, rows: Tensor, real: bool) -> Numbers:
     Reference:
         Hinton 2012, "A practical guide to training restricted Boltzmann machines", section 8.1.
     """
-    mean = rows.mean(0)
     if not real:
-        mean = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
-        return numbers._replace(visible_bias=mean.logit())
+        return numbers._replace(visible_bias=mean_bias(rows, BernoulliUnits()))
     variance = rows.var(0, correction=0)
-    variance = torch.where(variance > 0, variance, 1.0)
-    return numbers._replace(visible_bias=mean / variance, log_precision=-variance.log())
+    log_precision = -torch.where(variance > 0, variance, 1.0).log()
+    bias = mean_bias(rows, GaussianUnits(log_precision))
+    return numbers._replace(visible_bias=bias, log_precision=log_precision)
+
+
+def mean_bias(rows: Tensor, visible: Units) -> Tensor:
+    """Biases of independent visible units with the means of rows, (n_visible,).
+
+    Means of units 0 and 1 are those of the rows and one more row between.
+    """
+    if isinstance(visible, GaussianUnits):
+        return rows.mean(0) * visible.log_precision.exp()
+    means = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
+    return means.logit()
 
 
 class Step:
