@@ -50,6 +50,7 @@ FIGURES = {
     "hopfield_capacity": ["hopfield_capacity"],
     "ising_transition": ["ising_transition"],
     "spurious_states": ["spurious_states"],
+    "neural_density": ["neural_density"],
     "rbm_digits": ["rbm_digits"],
     "storage_rules": ["storage_rules"],
 }

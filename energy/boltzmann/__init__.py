@@ -1,0 +1,1 @@
+"""Parts of Boltzmann machines: exact sums, the law of dense graphs, learning."""
