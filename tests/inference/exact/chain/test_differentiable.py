@@ -45,7 +45,9 @@ def test_first_derivatives_are_posteriors(data, uniform, chains, laws):
         weights = np.random.default_rng(0).normal(size=layout.n_sequences)
     total = partition(*inputs, layout)
     every = laws(found)
-    np.testing.assert_allclose(total.detach(), [law.log_partition for law in every], rtol=1e-12)
+    # A log Z of zero is a difference of terms of some size.
+    expected = [law.log_partition for law in every]
+    np.testing.assert_allclose(total.detach(), expected, rtol=1e-12, atol=1e-13)
     total.backward(torch.from_numpy(weights))
     emissions, transitions, start, end = (x.grad.numpy() for x in inputs)
     for rows, weight, law in zip(found.each(emissions.T), weights, every, strict=True):
