@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,10 +17,8 @@ from energy.boltzmann.exact import MOST_FREE, clamped_log_sums, clamped_moments
 from energy.boltzmann.learning import LearningMethod, Numbers, Settings, first_weights, learn
 from energy.boltzmann.pairwise_units import PairwiseUnits
 from energy.boltzmann.units import checked_units
-from energy.energy_model import PartitionMethod
 from inference.inputs import Values, as_whole
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.log_partition_estimate import LogPartition
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -126,38 +123,17 @@ class BoltzmannMachine(PairwiseUnits):
         Raises:
             ValueError: other values, or a machine too large to be summed.
         """
-        return self._log_sums(x) - self._exact_log_partition()
+        return self._log_sums(x) - self.exact_log_partition()
 
-    def log_partition(
-        self,
-        method: PartitionMethod = "exact",
-        *,
-        betas: int | np.ndarray | Tensor | None = None,
-        chains: int = 256,
-        generator: GeneratorLike = None,
-        progress: bool | None = None,
-    ) -> Tensor | LogPartition:
-        """Log Z, nats: exactly, or estimated with an error.
-
-        Arguments:
-            method: "exact" sums over all states of at most 22 units, and of more as far as the
-                graph allows; "ais" anneals importance samples.
-            betas: of "ais", see ``annealed_importance_sampling``; so the rest.
-            chains: independent paths.
-            generator: None, a seed or a generator.
-            progress: a bar; None shows it on a terminal.
-
-        Returns:
-            A tensor (), or a ``LogPartition``.
+    def exact_log_partition(self) -> Tensor:
+        """Log Z, (), nats: over all states of at most 22 units, of more as the graph allows.
 
         Raises:
-            ValueError: an unknown method, or a machine too large to be summed.
+            ValueError: if the machine is too large to be summed.
         """
-        if method == "exact":
-            return self._exact_log_partition()
-        return super().log_partition(
-            method, betas=betas, chains=chains, generator=generator, progress=progress
-        )
+        if self.n_units <= MOST_FREE:
+            return clamped_log_sums(*self._cold(), self._nothing())[0]
+        return super().exact_log_partition()
 
     # Conditional laws ----------------------------------------------------------------------------
 
@@ -345,12 +321,6 @@ class BoltzmannMachine(PairwiseUnits):
     # Laws ----------------------------------------------------------------------------------------
 
     # Numbers and units ---------------------------------------------------------------------------
-
-    def _exact_log_partition(self) -> Tensor:
-        """Log Z, ()."""
-        if self.n_units <= MOST_FREE:
-            return clamped_log_sums(*self._cold(), self._nothing())[0]
-        return self.to_factor_graph().log_partition()
 
     def _rows(self, name: str, v: Values) -> Tensor:
         """Rows of visible units, -1 where they are missing."""

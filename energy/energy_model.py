@@ -56,7 +56,7 @@ class EnergyModel(Model, Annealable):
         Raises:
             ValueError: if the model is too large for that.
         """
-        return self.log_weight(x) - self.to_factor_graph().log_partition()
+        return self.log_weight(x) - self.exact_log_partition()
 
     def score(self, x: Tensor) -> float:
         """Mean log-probability, nats."""
@@ -87,12 +87,20 @@ class EnergyModel(Model, Annealable):
             ValueError: an unknown method, or a model too large to be summed.
         """
         if method == "exact":
-            return self.to_factor_graph().log_partition()
+            return self.exact_log_partition()
         if method != "ais":
             raise ValueError(f'method must be "exact" or "ais", found {method!r}')
         return annealed_importance_sampling(
             self, betas=betas, chains=chains, generator=generator, progress=progress
         )
+
+    def exact_log_partition(self) -> Tensor:
+        """Log Z by summing over all states, (), nats; along the factor graph unless overridden.
+
+        Raises:
+            ValueError: if the model is too large for that.
+        """
+        return self.to_factor_graph().log_partition()
 
     def gibbs_sweep(self, x: Tensor, beta: float = 1.0, generator: GeneratorLike = None) -> Tensor:
         """States after one sweep over all variables.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from energy.energy_model import EnergyModel, PartitionMethod
+from energy.energy_model import EnergyModel
 from energy.rbm.checkpoint import Checkpoint
 from energy.rbm.completion import completed
 from energy.rbm.exact import exact_log_partition
@@ -26,7 +26,6 @@ from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units, che
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.log_partition_estimate import LogPartition
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -173,35 +172,13 @@ class RestrictedBoltzmannMachine(EnergyModel):
         """Log of the unnormalised probability of visible units, (...), nats."""
         return -self.free_energy(x)
 
-    def log_partition(
-        self,
-        method: PartitionMethod = "exact",
-        *,
-        betas: int | np.ndarray | Tensor | None = None,
-        chains: int = 256,
-        generator: GeneratorLike = None,
-        progress: bool | None = None,
-    ) -> Tensor | LogPartition:
-        """Log Z, nats: exactly where a layer has at most 2^25 states, or estimated with an error.
-
-        Arguments:
-            method: "exact" sums over the smaller layer; "ais" anneals importance samples.
-            betas: of "ais", see ``annealed_importance_sampling``; so the rest.
-            chains: independent paths.
-            generator: None, a seed or a generator.
-            progress: a bar; None shows it on a terminal.
-
-        Returns:
-            A tensor (), float64, or a ``LogPartition``.
+    def exact_log_partition(self) -> Tensor:
+        """Log Z by summing over the layer that has fewer states, (), float64, nats.
 
         Raises:
-            ValueError: an unknown method, or two layers too large to be summed.
+            ValueError: if both layers have more than 2^25.
         """
-        if method == "exact":
-            return exact_log_partition(self.layers())
-        return super().log_partition(
-            method, betas=betas, chains=chains, generator=generator, progress=progress
-        )
+        return exact_log_partition(self.layers())
 
     def log_prob(self, x: Values) -> Tensor:
         """Log-probability of visible units, (...), nats, float64; sums the smaller layer exactly.
@@ -209,7 +186,7 @@ class RestrictedBoltzmannMachine(EnergyModel):
         Raises:
             ValueError: if both layers are too large for that.
         """
-        return self.log_weight(x).double() - exact_log_partition(self.layers())
+        return self.log_weight(x).double() - self.exact_log_partition()
 
     def pseudo_log_likelihood(self, x: Values) -> Tensor:
         """Sum of the log-probabilities of single visible units given the others, (n,), nats.

@@ -27,6 +27,6 @@ def completed(
     """
     state = law.start(len(held), generator)
     for _ in range(sweeps):
-        state = law.init(torch.where(missing, state.visible, held))
+        state = law.state_of(torch.where(missing, state.visible, held))
         state = law.step(state, 1.0, generator)
     return torch.where(missing, state.visible, held)

@@ -58,7 +58,7 @@ class LayerLaw(TemperedLaw[LayerState]):
 
     def start(self, chains: int, generator: torch.Generator) -> LayerState:
         """Independent draws from the law at beta = 0."""
-        return self._at(self.layers.visible.sample(self.base.expand(chains, -1), generator))
+        return self.state_of(self.layers.visible.sample(self.base.expand(chains, -1), generator))
 
     def init(self, position: Tensor) -> LayerState:
         """State at visible units, (chain, n_visible).
@@ -70,7 +70,7 @@ class LayerLaw(TemperedLaw[LayerState]):
         if visible.ndim != 2 or visible.shape[1] != size:
             raise ValueError(f"position must be (chain, {size}), found {tuple(position.shape)}")
         self.layers.visible.check("position", visible)
-        return self._at(visible)
+        return self.state_of(visible)
 
     def position(self, state: LayerState) -> Tensor:
         """Visible units, (chain, n_visible)."""
@@ -90,10 +90,10 @@ class LayerLaw(TemperedLaw[LayerState]):
         layers, share = self.layers, _across(beta, state.overlap)
         hidden = layers.hidden.sample(share * (layers.hidden_bias + state.overlap), generator)
         fields = share * torch.addmm(layers.visible_bias, hidden, layers.weights.T)
-        return self._at(layers.visible.sample(fields + (1 - share) * self.base, generator))
+        return self.state_of(layers.visible.sample(fields + (1 - share) * self.base, generator))
 
-    def _at(self, visible: Tensor) -> LayerState:
-        """State at visible units."""
+    def state_of(self, visible: Tensor) -> LayerState:
+        """State at visible units that are known to be such, (chain, n_visible)."""
         return LayerState(visible, visible @ self.layers.weights)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from energy.rbm.law import LayerLaw, LayerState
+from energy.rbm.law import LayerLaw
 
 __all__ = ["coldest", "ladder", "tempered_sweep"]
 
@@ -53,7 +53,7 @@ def tempered_sweep(
     count = len(betas)
     chains = len(visible) // count
     own = betas.repeat(chains)
-    state = law.step(LayerState(visible, visible @ law.layers.weights), own, generator)
+    state = law.step(law.state_of(visible), own, generator)
     low, high = slice(parity, count - 1, 2), slice(parity + 1, count, 2)
     partner = betas.clone()
     partner[low], partner[high] = betas[high], betas[low]
