@@ -7,24 +7,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from energy.energy_model import EnergyModel
-from energy.rbm.checkpoint import Checkpoint
+from energy.rbm.chains import chains_of
 from energy.rbm.completion import completed
-from energy.rbm.exact import exact_log_partition
-from energy.rbm.factors import layers_as_factors
-from energy.rbm.law import LayerLaw
-from energy.rbm.layers import Layers
-from energy.rbm.learning import LearningMethod, Numbers, Settings, learn, mean_bias
+from energy.rbm.learning import MachineLearner
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
-from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units, checked_kinds
-from inference.exact.graph import FactorGraph
-from inference.inputs import Values, as_tensors, as_whole
+from energy.rbm.settings import LearningMethod, Settings
+from energy.rbm.starting_point import fit_independent, mean_bias
+from energy.rbm.two_layers import TwoLayers
+from inference.inputs import Values, as_whole
+from inference.learning.checkpoint import Checkpoint, fingerprint
+from inference.learning.stochastic_ascent import ascend
 from inference.random import GeneratorLike, as_generator
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["RestrictedBoltzmannMachine"]
 
 
-class RestrictedBoltzmannMachine(EnergyModel):
+class RestrictedBoltzmannMachine(TwoLayers):
     """Two layers of units without connections inside a layer.
 
     .. math:: E(v, h) = -(v \\cdot a + h \\cdot b + v^\\top W h) + s(v) + s(h)
@@ -77,117 +75,6 @@ class RestrictedBoltzmannMachine(EnergyModel):
         True
     """
 
-    weights: nn.Parameter
-    visible_bias: nn.Parameter
-    hidden_bias: nn.Parameter
-    log_precision: nn.Parameter | None
-    base_bias: Tensor
-
-    def __init__(
-        self,
-        n_visible: int,
-        n_hidden: int,
-        visible: UnitKind = "bernoulli",
-        hidden: UnitKind = "bernoulli",
-        *,
-        generator: GeneratorLike = None,
-    ) -> None:
-        super().__init__()
-        sizes = as_whole("n_visible", n_visible, least=1), as_whole("n_hidden", n_hidden, least=1)
-        self._kinds = checked_kinds(visible, hidden)
-        first = 0.01 * torch.randn(sizes, generator=as_generator(generator))
-        self.weights = nn.Parameter(first, requires_grad=False)
-        self.visible_bias = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
-        self.hidden_bias = nn.Parameter(torch.zeros(sizes[1]), requires_grad=False)
-        self.register_buffer("base_bias", torch.zeros(sizes[0]))
-        self.log_precision = None
-        if visible == "gaussian":
-            self.log_precision = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
-
-    def config(self) -> dict[str, Any]:
-        """Sizes and kinds of the layers."""
-        sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
-        return {**sizes, "visible": self._kinds[0], "hidden": self._kinds[1]}
-
-    @property
-    def n_visible(self) -> int:
-        """Number of visible units."""
-        return len(self.visible_bias)
-
-    @property
-    def n_hidden(self) -> int:
-        """Number of hidden units."""
-        return len(self.hidden_bias)
-
-    def layers(self, *, detached: bool = False) -> Layers:
-        """The layers as their numbers are now.
-
-        Arguments:
-            detached: without gradients.
-        """
-        weights, a, b, precision = self._numbers() if detached else self._parameters_now()
-        visible = BernoulliUnits() if self.log_precision is None else GaussianUnits(precision)
-        hidden: Units = BernoulliUnits()
-        if self._kinds[1] == "gaussian":
-            hidden = GaussianUnits(torch.zeros_like(b))
-        return Layers(weights, a, b, visible, hidden)
-
-    # Energies ------------------------------------------------------------------------------------
-
-    def energy(self, x: Values, h: Values | None = None) -> Tensor:
-        """Energy of both layers; of the visible one alone, its free energy.
-
-        Arguments:
-            x: visible units v.
-            h: hidden units.
-
-        Shapes:
-            x: (..., n_visible). h: (..., n_hidden). result: (...).
-
-        Raises:
-            ValueError: values that the units cannot take, or another number of them.
-        """
-        if h is None:
-            return self.free_energy(x)
-        return self.layers().energy(self._visible("x", x), self._hidden("h", h))
-
-    def free_energy(self, v: Values) -> Tensor:
-        """Energy of visible units with the hidden ones summed out.
-
-        .. math:: F(v) = -a \\cdot v + s(v) - \\sum_j A\\bigl(b_j + \\textstyle\\sum_i v_i w_{ij}
-                  \\bigr)
-
-        Arguments:
-            v: visible units.
-
-        Shapes:
-            v: (..., n_visible). result: (...), nats.
-
-        Reference:
-            Hinton 2012, eq. 24.
-        """
-        return self.layers().free_energy(self._visible("v", v))
-
-    def log_weight(self, x: Values) -> Tensor:
-        """Log of the unnormalised probability of visible units, (...), nats."""
-        return -self.free_energy(x)
-
-    def exact_log_partition(self) -> Tensor:
-        """Log Z by summing over the layer that has fewer states, (), float64, nats.
-
-        Raises:
-            ValueError: if both layers have more than 2^25.
-        """
-        return exact_log_partition(self.layers())
-
-    def log_prob(self, x: Values) -> Tensor:
-        """Log-probability of visible units, (...), nats, float64; sums the smaller layer exactly.
-
-        Raises:
-            ValueError: if both layers are too large for that.
-        """
-        return self.log_weight(x).double() - self.exact_log_partition()
-
     def pseudo_log_likelihood(self, x: Values) -> Tensor:
         """Sum of the log-probabilities of single visible units given the others, (n,), nats.
 
@@ -215,24 +102,6 @@ class RestrictedBoltzmannMachine(EnergyModel):
             raise ValueError("x must hold 0 and 1 only")
         return pseudo_log_likelihood(rows, self.layers())
 
-    # Layers --------------------------------------------------------------------------------------
-
-    def hidden_probabilities(self, v: Values) -> Tensor:
-        """Means of hidden units given visible ones: probabilities of ones.
-
-        Shapes:
-            v: (..., n_visible). result: (..., n_hidden).
-        """
-        return self.layers().hidden_mean(self._visible("v", v))
-
-    def visible_mean(self, h: Values) -> Tensor:
-        """Means of visible units given hidden ones.
-
-        Shapes:
-            h: (..., n_hidden). result: (..., n_visible).
-        """
-        return self.layers().visible_mean(self._hidden("h", h))
-
     def transform(self, x: Values) -> Tensor:
         """Features of rows: the means of the hidden units, (n, n_hidden)."""
         return self.hidden_probabilities(x)
@@ -254,7 +123,16 @@ class RestrictedBoltzmannMachine(EnergyModel):
         chains: int = 100,
         temperatures: int = 8,
         lr: float = 0.1,
+        momentum: float = 0.0,
         l2: float = 0.0,
+        l1: float = 0.0,
+        centered: bool = False,
+        sparsity: float | None = None,
+        sparsity_cost: float = 0.1,
+        draw_data: bool = False,
+        chain_dtype: torch.dtype | None = None,
+        warm: bool = False,
+        validation: Values | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         generator: GeneratorLike = None,
         progress: bool | None = None,
@@ -276,7 +154,20 @@ class RestrictedBoltzmannMachine(EnergyModel):
             chains: of "pcd" and "pt".
             temperatures: of "pt".
             lr: rate of the first step.
-            l2: weight decay, on the weights.
+            momentum: share of the last step that the next one repeats.
+            l2: decay of the weights in proportion to them; 1e-3 lets hundreds of hidden units
+                learn for long.
+            l1: decay of the weights at a constant rate.
+            centered: take means off units before their products are made.
+            sparsity: the share of rows in which a hidden unit should be on; None leaves it free.
+            sparsity_cost: how much that counts.
+            draw_data: the rows are means, of which units 0 and 1 are drawn anew in every step.
+            chain_dtype: ``torch.bfloat16`` makes the products of "pcd" chains in that type, which
+                is faster and rounds their law a little; the rest stays as it is.
+            warm: keep the visible biases and precisions that are there.
+            validation: rows that are not learned from: ``history`` then has how much higher their
+                free energy is, ``free_energy_gap``; it grows when what is special to the rows
+                is learned.
             checkpoint: a file that is written after every epoch. If it is there, learning goes
                 on from it, bit for bit as if it had never stopped: parameters, chains, averages
                 and generator are those of the file.
@@ -307,44 +198,55 @@ class RestrictedBoltzmannMachine(EnergyModel):
             >>> bool(machine.score(rows) > -0.9)
             True
         """
-        settings = Settings(method, k, epochs, batch_size, chains, temperatures, lr, l2)
-        rows = self._visible("data", data)
-        if rows.ndim != 2 or not len(rows):
-            raise ValueError(f"data must be (n, {self.n_visible}) rows, found {tuple(rows.shape)}")
+        settings = Settings(
+            method,
+            k,
+            epochs,
+            batch_size,
+            chains,
+            temperatures,
+            lr,
+            momentum,
+            l2,
+            l1,
+            centered,
+            sparsity,
+            sparsity_cost,
+            draw_data,
+            chain_dtype,
+        )
+        rows = self._rows("data", data)
+        others = None if validation is None else self._rows("validation", validation)
         source = as_generator(generator, self.device)
         file = None
         if checkpoint is not None:
-            file = Checkpoint(checkpoint, rows, settings, self.config())
-        learned, self.history = learn(
-            self._numbers(),
-            rows,
-            settings,
-            self._kinds,
-            source,
-            state=None if file is None else file.read(self.device),
-            keep=None if file is None else file.write,
-            progress=progress,
+            about = {"machine": self.config(), "settings": settings.as_json(), "warm": warm}
+            file = Checkpoint(checkpoint, {**about, "rows": fingerprint(rows)})
+        layers = self.layers(detached=True)
+        if not warm:
+            fit_independent(layers, rows)
+        learner = MachineLearner(
+            layers, settings, chains_of(settings, layers, source), rows, others
+        )
+        learned, self.history = ascend(
+            learner, rows, settings.schedule, source, checkpoint=file, progress=progress
         )
         with torch.no_grad():
-            self.weights.copy_(learned.weights)
-            self.visible_bias.copy_(learned.visible_bias)
-            self.hidden_bias.copy_(learned.hidden_bias)
-            if self.log_precision is not None:
-                self.log_precision.copy_(learned.log_precision)
-            means = mean_bias(rows, self.layers(detached=True).visible)
-            self.base_bias.copy_(means)
+            for name, parameter in self.named_parameters():
+                parameter.copy_(learned[name])
+            self.base_bias.copy_(mean_bias(self.layers(detached=True), rows))
         return self
 
-    def _numbers(self) -> Numbers:
-        """Copies of the parameters."""
-        return Numbers(*[part.detach().clone() for part in self._parameters_now()])
+    def _rows(self, name: str, x: Values) -> Tensor:
+        """Rows of visible units."""
+        rows = self._visible(name, x)
+        if rows.ndim != 2 or not len(rows):
+            raise ValueError(
+                f"{name} must be (n, {self.n_visible}) rows, found {tuple(rows.shape)}"
+            )
+        return rows
 
-    def _parameters_now(self) -> Numbers:
-        """The parameters themselves."""
-        precision = self.visible_bias[:0] if self.log_precision is None else self.log_precision
-        return Numbers(self.weights, self.visible_bias, self.hidden_bias, precision)
-
-    # Laws and samples ----------------------------------------------------------------------------
+    # Completion ----------------------------------------------------------------------------------
 
     def complete(self, v: Values, *, sweeps: int = 200, generator: GeneratorLike = None) -> Tensor:
         """Draw what is missing in rows given what is there.
@@ -378,41 +280,3 @@ class RestrictedBoltzmannMachine(EnergyModel):
         source = as_generator(generator, self.device)
         sweeps = as_whole("sweeps", sweeps, least=1)
         return completed(self.tempered_law(), held, missing.to(self.device), sweeps, source)
-
-    def tempered_law(self, *, base: Tensor | None = None) -> LayerLaw:
-        """The path from independent visible units to the model's own law.
-
-        Arguments:
-            base: biases of the independent units, (n_visible,); ``base_bias`` by default.
-        """
-        start = self.base_bias if base is None else base
-        return LayerLaw(self.layers(detached=True), start.detach().to(self.weights.data))
-
-    def to_factor_graph(self) -> FactorGraph:
-        """The same law over variables "v0", "v1", ... and "h0", "h1", ..., for small machines.
-
-        Raises:
-            ValueError: real units.
-        """
-        return layers_as_factors(self.layers())
-
-    def _decoded(self, codes: Tensor) -> Tensor:
-        return codes[:, : self.n_visible].to(self.weights)
-
-    def _visible(self, name: str, x: Values) -> Tensor:
-        """Visible units, checked."""
-        return self._layer(name, x, self.n_visible, self.layers().visible)
-
-    def _hidden(self, name: str, x: Values) -> Tensor:
-        """Hidden units, checked."""
-        return self._layer(name, x, self.n_hidden, self.layers().hidden)
-
-    def _layer(self, name: str, x: Values, size: int, units: Units) -> Tensor:
-        """Units of a layer in the type of the weights."""
-        (values,) = as_tensors(**{name: x})
-        if values.ndim == 0 or values.shape[-1] != size:
-            raise ValueError(
-                f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
-            )
-        units.check(name, values)
-        return values.to(self.weights)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from energy.rbm.units import Units
 
@@ -45,7 +47,7 @@ class Layers:
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h), (...)."""
-        fields = self.visible_bias + h @ self.weights.T
+        fields = self.visible_fields(h)
         own = self.visible.self_energy(v) + self.hidden.self_energy(h)
         return own - (v * fields).sum(-1) - h @ self.hidden_bias
 
@@ -56,7 +58,11 @@ class Layers:
 
     def hidden_fields(self, v: Tensor) -> Tensor:
         """What v makes of the hidden layer, (..., n_hidden)."""
-        return self.hidden_bias + v @ self.weights
+        return _fields(v, self.weights.T, self.hidden_bias)
+
+    def visible_fields(self, h: Tensor) -> Tensor:
+        """What h makes of the visible layer, (..., n_visible)."""
+        return _fields(h, self.weights, self.visible_bias)
 
     def hidden_mean(self, v: Tensor) -> Tensor:
         """Means of the hidden units given v, (..., n_hidden)."""
@@ -64,4 +70,23 @@ class Layers:
 
     def visible_mean(self, h: Tensor) -> Tensor:
         """Means of the visible units given h, (..., n_visible)."""
-        return self.visible.mean(self.visible_bias + h @ self.weights.T)
+        return self.visible.mean(self.visible_fields(h))
+
+    def draw_hidden(self, v: Tensor, generator: torch.Generator) -> Tensor:
+        """Hidden units given v, (..., n_hidden)."""
+        return self.hidden.sample(self.hidden_fields(v), generator)
+
+    def draw_visible(self, h: Tensor, generator: torch.Generator) -> Tensor:
+        """Visible units given h, (..., n_visible)."""
+        return self.visible.sample(self.visible_fields(h), generator)
+
+    def rounded(self, dtype: torch.dtype) -> Layers:
+        """The same layers with weights in a shorter type, in which products are then made."""
+        return replace(self, weights=self.weights.to(dtype))
+
+
+def _fields(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """W x + b; the product in the type of the weights."""
+    if weights.dtype == bias.dtype:
+        return linear(x, weights, bias)
+    return linear(x.to(weights.dtype), weights).to(bias.dtype).add_(bias)

@@ -4,298 +4,158 @@
           - \\langle v h^\\top \\rangle_{\\text{chains}}, \\qquad
           \\Delta a \\propto \\langle v \\rangle_{\\text{data}}
           - \\langle v \\rangle_{\\text{chains}}
-
-What the last step of such noisy gradients leaves is nats worse than the law they circle around:
-the rate falls to zero, and the mean over the last half of all steps is kept.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from energy.rbm.law import LayerLaw
+from energy.rbm.chains import Chains
 from energy.rbm.layers import Layers
-from energy.rbm.tempered_chains import coldest, ladder, tempered_sweep
-from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units
-from inference.inputs import as_whole
-from inference.progress import progress_bar
+from energy.rbm.settings import Settings
+from energy.rbm.units import GaussianUnits
+from inference.learning.stochastic_ascent import Learner
 
-__all__ = [
-    "LearningMethod",
-    "LearningState",
-    "Numbers",
-    "Settings",
-    "Step",
-    "first_numbers",
-    "learn",
-    "mean_bias",
-]
+__all__ = ["MachineLearner"]
 
-LearningMethod: TypeAlias = Literal["cd", "pcd", "pt"]
+#: How fast the means of hidden units that learning remembers follow those of a batch.
+FOLLOWED = 0.05
 
-#: Share of the steps whose parameters are averaged, the last ones.
-AVERAGED = 0.5
-
-#: Steps that a machine takes to learn some dozens of features, however few rows there are.
-STEPS = 12_000
-
-#: Means of data are moved this many rows towards the middle before log-odds are taken.
-PSEUDO_ROWS = 1.0
+#: Rows whose free energies are compared after every epoch.
+COMPARED = 1000
 
 
-class Numbers(NamedTuple):
-    """Parameters: W, a, b, and the log precisions of real visible units, (0,) for others."""
+class MachineLearner(Learner):
+    """Steps up the likelihood of a machine of two layers.
 
-    weights: Tensor
-    visible_bias: Tensor
-    hidden_bias: Tensor
-    log_precision: Tensor
+    Centring takes the means of units off before products are made, which changes the metric of
+    the step and not where it leads; with mu and nu the means of v and h,
 
+    .. math:: \\Delta W = \\langle (v - \\mu)(h - \\nu)^\\top \\rangle_{\\text{data}}
+              - \\langle (v - \\mu)(h - \\nu)^\\top \\rangle_{\\text{chains}}, \\qquad
+              \\Delta a = \\langle v \\rangle_{\\text{data}} - \\langle v \\rangle_{\\text{chains}}
+              - \\Delta W \\nu
 
-class LearningState(NamedTuple):
-    """All that going on after an epoch takes.
-
-    Attributes:
-        numbers: parameters.
-        sums: of the parameters over the steps that are averaged, so far.
-        chains: visible units of the chains, or of all their replicas, (chain * K, n_visible).
-        generator: state of the generator.
-        epoch: epochs that are done.
-        history: what they report.
-    """
-
-    numbers: Numbers
-    sums: Numbers
-    chains: Tensor
-    generator: Tensor
-    epoch: int
-    history: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a machine is learned.
+    and b likewise. A target p of sparsity adds :math:`c (p - q)` to the slope of every hidden
+    unit's field, where q is how often it has been on of late.
 
     Arguments:
-        method: "pcd", chains that go on from step to step; "cd", chains that start at the data;
-            "pt", chains that go on, each with replicas at several temperatures.
-        k: sweeps of the chains per step.
-        epochs: passes over the rows; None for as many as make 12,000 steps.
-        batch_size: rows per step.
-        chains: of "pcd" and "pt".
-        temperatures: of "pt".
-        lr: rate of the first step; it falls to zero linearly.
-        l2: weight decay, on W.
-
-    Raises:
-        TypeError, ValueError: a method or number that makes no sense.
-    """
-
-    method: LearningMethod = "pcd"
-    k: int = 1
-    epochs: int | None = None
-    batch_size: int = 50
-    chains: int = 100
-    temperatures: int = 8
-    lr: float = 0.1
-    l2: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.method not in get_args(LearningMethod):
-            raise ValueError(f'method must be "cd", "pcd" or "pt", found {self.method!r}')
-        for name in ("k", "epochs", "batch_size", "chains"):
-            if name != "epochs" or self.epochs is not None:
-                as_whole(name, getattr(self, name), least=1)
-        as_whole("temperatures", self.temperatures, least=2)
-        for name, least in (("lr", 0.0), ("l2", 0.0)):
-            value = getattr(self, name)
-            if not least <= value < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, found {value}")
-
-    @property
-    def replicas(self) -> int:
-        """Of every chain."""
-        return self.temperatures if self.method == "pt" else 1
-
-
-def first_numbers(numbers: Numbers, rows: Tensor, real: bool) -> Numbers:
-    """Visible biases, and precisions, that fit the rows' own means, and variances.
-
-    .. math:: a_i = \\log \\frac{\\bar v_i}{1 - \\bar v_i} \\quad\\text{or}\\quad
-              \\lambda_i = 1 / \\mathrm{Var}\\, v_i, \\; a_i = \\lambda_i \\bar v_i
-
-    One row between zero and one is added, so that constant features stay finite; a real feature
-    that is constant keeps precision one.
+        layers: the machine; its tensors are changed in place.
+        settings: how to learn.
+        chains: of the negative phase.
+        rows: all that is learned from, for figures.
+        others: rows whose free energy is compared with that of the rows.
 
     Reference:
-        Hinton 2012, "A practical guide to training restricted Boltzmann machines", section 8.1.
-    """
-    if not real:
-        return numbers._replace(visible_bias=mean_bias(rows, BernoulliUnits()))
-    variance = rows.var(0, correction=0)
-    log_precision = -torch.where(variance > 0, variance, 1.0).log()
-    bias = mean_bias(rows, GaussianUnits(log_precision))
-    return numbers._replace(visible_bias=bias, log_precision=log_precision)
-
-
-def mean_bias(rows: Tensor, visible: Units) -> Tensor:
-    """Biases of independent visible units with the means of rows, (n_visible,).
-
-    Means of units 0 and 1 are those of the rows and one more row between.
-    """
-    if isinstance(visible, GaussianUnits):
-        return rows.mean(0) * visible.log_precision.exp()
-    means = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
-    return means.logit()
-
-
-class Step:
-    """One update of all parameters.
-
-    Arguments:
-        settings: how to learn.
-        hidden: kind of the hidden units.
-        visible: kind of the visible ones, if they are not real.
+        Hinton 2012, "A practical guide to training restricted Boltzmann machines", sections 3,
+        6, 9 to 11; Melchior, Fischer & Wiskott 2016, "How to center deep Boltzmann machines",
+        eq. 9 to 11.
     """
 
-    def __init__(self, settings: Settings, visible: Units | None, hidden: Units) -> None:
-        self._settings = settings
-        self._visible = visible
-        self._hidden = hidden
-        self._sizes = (0, 0)
-        self._shares = torch.zeros(0, 1)
-
-    def __call__(
+    def __init__(
         self,
-        numbers: Numbers,
-        chains: Tensor,
-        batch: Tensor,
-        rate: float,
-        parity: int,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Chains after a step on some rows; the parameters change in place.
+        layers: Layers,
+        settings: Settings,
+        chains: Chains,
+        rows: Tensor,
+        others: Tensor | None = None,
+    ) -> None:
+        self._layers, self._settings, self._chains = layers, settings, chains
+        self.parameters = {
+            "weights": layers.weights,
+            "visible_bias": layers.visible_bias,
+            "hidden_bias": layers.hidden_bias,
+        }
+        if isinstance(layers.visible, GaussianUnits):
+            self.parameters["log_precision"] = layers.visible.log_precision
+        self._gradients = {name: torch.zeros_like(x) for name, x in self.parameters.items()}
+        self._velocities = {name: torch.zeros_like(x) for name, x in self.parameters.items()}
+        self._activity = torch.full_like(layers.hidden_bias, settings.sparsity or 0.5)
+        self._rows, self._others, self._mean = rows[:COMPARED], others, rows.mean(0)
+        self._last = rows[:0]
+        self._shares = rows.new_zeros(0, 1)
 
-        Arguments:
-            numbers: parameters.
-            chains: visible units of the chains, (chain, n_visible); of all replicas, (chain * K,
-                n_visible).
-            batch: rows, (B, n_visible).
-            rate: of the step.
-            parity: of the number of the step: which neighbours "pt" swaps.
-            generator: of the draws.
-        """
-        w, a, b, log_precision = numbers
-        visible = GaussianUnits(log_precision) if self._visible is None else self._visible
-        if self._settings.method == "pt":
-            layers = Layers(w, a, b, visible, self._hidden)
-            law = LayerLaw(layers, torch.zeros_like(a))
-            betas = ladder(self._settings.temperatures, w)
-            for sweep in range(self._settings.k):
-                chains = tempered_sweep(law, chains, betas, (parity + sweep) % 2, generator)
-            x = coldest(chains, len(betas))
-        else:
-            x = batch if self._settings.method == "cd" else chains
-            for _ in range(self._settings.k):
-                hidden = self._hidden.sample(torch.addmm(b, x, w), generator)
-                x = visible.sample(torch.addmm(a, hidden, w.T), generator)
-            chains = x
-        # Both phases in one product each way; rows weigh 1 / B and -1 / C.
-        both = torch.cat([batch, x])
-        shares = self._row_shares(len(batch), len(x), both)
-        weighted = self._hidden.mean(torch.addmm(b, both, w)).mul_(shares)
-        if self._settings.l2:
-            w.mul_(1 - rate * self._settings.l2)
-        w.addmm_(both.T, weighted, alpha=rate)
-        b.add_(weighted.sum(0), alpha=rate)
-        a.addmv_(both.T, shares[:, 0], alpha=rate)
-        if self._visible is None:
-            slope = (both.square() * shares).sum(0) * log_precision.exp()
-            log_precision.sub_(slope, alpha=0.5 * rate)
-        return chains
+    def step(self, batch: Tensor, rate: float, taken: int, generator: torch.Generator) -> None:
+        """Change the parameters on some rows; see ``Learner.step``."""
+        if self._settings.draw_data:
+            batch = self._layers.visible.sample(batch.logit(), generator)
+        rows, fields = self._chains.phases(self._layers, batch, taken, generator)
+        means = self._layers.hidden.mean(fields)
+        self._activity.lerp_(means[: len(batch)].mean(0), FOLLOWED)
+        self._estimate(rows, means, len(batch))
+        self._regularize()
+        momentum = self._settings.momentum
+        for name, gradient in self._gradients.items():
+            if momentum:
+                gradient = self._velocities[name].mul_(momentum).add_(gradient)
+            self.parameters[name].add_(gradient, alpha=rate)
+        self._last = rows[len(batch) :]
 
-    def _row_shares(self, rows: int, chains: int, like: Tensor) -> Tensor:
-        """1 / B for rows of the data and -1 / C for chains, (B + C, 1); kept from step to step."""
-        if (rows, chains) != self._sizes:
-            parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
-            self._sizes, self._shares = (rows, chains), torch.cat(parts)
-        return self._shares
+    def memory(self) -> dict[str, Tensor]:
+        """Chains, velocities and how active the hidden units have been."""
+        velocities = {f"velocity.{name}": x for name, x in self._velocities.items()}
+        used = velocities if self._settings.momentum else {}
+        return {**self._chains.memory(), **used, "activity": self._activity}
 
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take over what ``memory`` returned."""
+        self._chains.recall(memory)
+        self._activity = memory["activity"]
+        if self._settings.momentum:
+            self._velocities = {name: memory[f"velocity.{name}"] for name in self._velocities}
 
-def learn(
-    numbers: Numbers,
-    rows: Tensor,
-    settings: Settings,
-    kinds: tuple[UnitKind, UnitKind],
-    generator: torch.Generator,
-    *,
-    state: LearningState | None = None,
-    keep: Callable[[LearningState], None] | None = None,
-    progress: bool | None = None,
-) -> tuple[Numbers, list[dict[str, Any]]]:
-    """Parameters learned from rows, and what happened in every epoch.
-
-    Arguments:
-        numbers: parameters to start from; what the rows' means say replaces the visible biases.
-        rows: (n, n_visible).
-        settings: how to learn.
-        kinds: of visible and hidden units.
-        generator: of the draws.
-        state: where to go on; then ``numbers`` does not count, and the generator is set back.
-        keep: is shown the state after every epoch.
-        progress: a bar; None shows it on a terminal.
-    """
-    real = kinds[0] == "gaussian"
-    if state is None:
-        state = _first_state(numbers, rows, settings, real, generator)
-    else:
-        generator.set_state(state.generator)
-    hidden: Units = BernoulliUnits()
-    if kinds[1] == "gaussian":
-        hidden = GaussianUnits(torch.zeros_like(numbers.hidden_bias))
-    step = Step(settings, None if real else BernoulliUnits(), hidden)
-    size = min(settings.batch_size, len(rows))
-    per_epoch = len(rows) // size
-    epochs = settings.epochs or math.ceil(STEPS / per_epoch)
-    total = per_epoch * epochs
-    averaged = max(1, int(AVERAGED * total))
-    chains, history = state.chains, list(state.history)
-    with progress_bar(epochs, "learning", progress) as bar:
-        bar.update(state.epoch)
-        for epoch in range(state.epoch, epochs):
-            order = torch.randperm(len(rows), generator=generator, device=rows.device)
-            batches = rows[order[: per_epoch * size]].split(size)
-            for taken, batch in enumerate(batches, epoch * per_epoch):
-                rate = settings.lr * (1 - taken / total)
-                chains = step(state.numbers, chains, batch, rate, taken % 2, generator)
-                if taken >= total - averaged:
-                    for part, kept in zip(state.numbers, state.sums, strict=True):
-                        kept.add_(part)
-            cold = coldest(chains, settings.replicas)
-            gap = float((cold.mean(0) - rows.mean(0)).abs().mean())
-            history.append({"epoch": epoch + 1, "mean_gap": gap})
-            state = state._replace(
-                chains=chains, generator=generator.get_state(), epoch=epoch + 1, history=history
+    def report(self) -> dict[str, float]:
+        """How far chains and rows are apart, and free energies if there are other rows."""
+        found = {"mean_gap": float((self._last.mean(0) - self._mean).abs().mean())}
+        if self._others is not None:
+            own, other = (
+                self._layers.free_energy(part).mean() for part in (self._rows, self._others)
             )
-            if keep is not None:
-                keep(state)
-            bar.update(1)
-    return Numbers(*[kept / averaged for kept in state.sums]), history
+            found |= {"free_energy": float(own), "free_energy_gap": float(other - own)}
+        return found
 
+    def _estimate(self, rows: Tensor, means: Tensor, count: int) -> None:
+        """Gradients from rows of both phases, of which the first ``count`` are data."""
+        # Both phases in one product each way: rows weigh 1 / B and -1 / C.
+        shares = self._row_shares(count, len(rows) - count)
+        weighted = means.mul_(shares)
+        found = self._gradients
+        torch.mm(rows.T, weighted, out=found["weights"])
+        torch.mv(rows.T, shares[:, 0], out=found["visible_bias"])
+        torch.sum(weighted, 0, out=found["hidden_bias"])
+        if "log_precision" in found:
+            precision = self.parameters["log_precision"].exp()
+            torch.mul(
+                (rows.square() * shares).sum(0), -0.5 * precision, out=found["log_precision"]
+            )
+        if self._settings.centered:
+            ahead, behind = found["visible_bias"], found["hidden_bias"]
+            found["weights"].addr_(self._mean, behind, alpha=-1).addr_(
+                ahead, self._activity, alpha=-1
+            )
+            ahead.addmv_(found["weights"], self._activity, alpha=-1)
+            behind.addmv_(found["weights"].T, self._mean, alpha=-1)
 
-def _first_state(
-    numbers: Numbers, rows: Tensor, settings: Settings, real: bool, generator: torch.Generator
-) -> LearningState:
-    """Parameters that know the rows' means, and chains drawn by them."""
-    numbers = first_numbers(numbers, rows, real)
-    visible = GaussianUnits(numbers.log_precision) if real else BernoulliUnits()
-    count = settings.chains * settings.replicas
-    chains = visible.sample(numbers.visible_bias.expand(count, -1), generator)
-    sums = Numbers(*[torch.zeros_like(part) for part in numbers])
-    return LearningState(numbers, sums, chains, generator.get_state(), 0, [])
+    def _regularize(self) -> None:
+        """Decay of the weights, and the pull to the sparsity that is wanted."""
+        settings, weights = self._settings, self.parameters["weights"]
+        gradient = self._gradients["weights"]
+        if settings.l2:
+            gradient.add_(weights, alpha=-settings.l2)
+        if settings.l1:
+            gradient.add_(weights.sign(), alpha=-settings.l1)
+        if settings.sparsity is not None:
+            pull = settings.sparsity_cost * (settings.sparsity - self._activity)
+            gradient.addr_(self._mean, pull)
+            self._gradients["hidden_bias"].add_(pull)
+
+    def _row_shares(self, rows: int, chains: int) -> Tensor:
+        """1 / B for rows of the data and -1 / C for chains, (B + C, 1); kept from step to step."""
+        if len(self._shares) != rows + chains:
+            like = self._shares
+            parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
+            self._shares = torch.cat(parts)
+        return self._shares

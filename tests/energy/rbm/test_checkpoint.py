@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from energy.rbm import checkpoint as module
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
+from inference.learning.checkpoint import Checkpoint
 
 ROWS = torch.randint(0, 2, (60, 5), generator=torch.Generator().manual_seed(0)).float()
 
@@ -25,21 +25,24 @@ def learned(path=None, visible="bernoulli", **options) -> RestrictedBoltzmannMac
     ("visible", "method"), [("bernoulli", "pcd"), ("gaussian", "cd"), ("bernoulli", "pt")]
 )
 @pytest.mark.parametrize("stop", [1, 4])
-def test_going_on_is_never_having_stopped(tmp_path, monkeypatch, visible, method, stop):
+@pytest.mark.parametrize("more", [{}, {"momentum": 0.5, "centered": True, "sparsity": 0.2}])
+def test_going_on_is_never_having_stopped(tmp_path, monkeypatch, visible, method, stop, more):
     path = tmp_path / "run.safetensors"
-    write = module.Checkpoint.write
+    write = Checkpoint.write
 
-    def stopping(self, state) -> None:
-        write(self, state)
-        if state.epoch == stop:
+    def stopping(self, tensors, figures) -> None:
+        write(self, tensors, figures)
+        if figures["epoch"] == stop:
             raise Stopped
 
-    whole = learned(visible=visible, method=method)
-    monkeypatch.setattr(module.Checkpoint, "write", stopping)
+    whole = learned(visible=visible, method=method, **more)
+    monkeypatch.setattr(Checkpoint, "write", stopping)
     with pytest.raises(Stopped):
-        learned(path, visible, method=method)
+        learned(path, visible, method=method, **more)
     monkeypatch.undo()
-    again = learned(path, visible, method=method, generator=99)  # the file's generator counts
+    again = learned(
+        path, visible, method=method, generator=99, **more
+    )  # the file's generator counts
     for one, other in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
     assert again.history == whole.history

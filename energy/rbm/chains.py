@@ -1,0 +1,170 @@
+"""The rows that a step compares: those of the data, and those of chains that follow the machine.
+
+.. math:: v' \\sim p(v \\mid h), \\qquad h' \\sim p(h \\mid v')
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from energy.rbm.law import LayerLaw
+from energy.rbm.layers import Layers
+from energy.rbm.settings import Settings
+from energy.rbm.tempered_chains import coldest, ladder, tempered_sweep
+
+__all__ = ["Chains", "Phases", "chains_of"]
+
+
+class Phases(NamedTuple):
+    """Visible units of the data and then of the chains, and the hidden fields of all of them."""
+
+    rows: Tensor
+    fields: Tensor
+
+
+class Chains(ABC):
+    """Chains of one kind, and what they remember from step to step."""
+
+    @abstractmethod
+    def phases(
+        self, layers: Layers, batch: Tensor, taken: int, generator: torch.Generator
+    ) -> Phases:
+        """Move on, and show rows of the data beside those of the chains.
+
+        Arguments:
+            layers: the machine as it is now.
+            batch: visible units of the data, (B, n_visible).
+            taken: steps before this one.
+            generator: of the draws.
+
+        Shapes:
+            rows: (B + C, n_visible). fields: (B + C, n_hidden).
+        """
+
+    def memory(self) -> dict[str, Tensor]:
+        """What going on takes."""
+        return {}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Take over what ``memory`` returned."""
+
+
+class ContrastiveChains(Chains):
+    """Chains that start at the data and are forgotten.
+
+    Reference:
+        Hinton 2002, "Training products of experts by minimizing contrastive divergence".
+    """
+
+    def __init__(self, sweeps: int) -> None:
+        self._sweeps = sweeps
+
+    def phases(
+        self, layers: Layers, batch: Tensor, taken: int, generator: torch.Generator
+    ) -> Phases:
+        """Phases after the sweeps; see ``Chains.phases``."""
+        first = fields = layers.hidden_fields(batch)
+        v = batch
+        for _ in range(self._sweeps):
+            v = layers.draw_visible(layers.hidden.sample(fields, generator), generator)
+            fields = layers.hidden_fields(v)
+        return Phases(torch.cat([batch, v]), torch.cat([first, fields]))
+
+
+class PersistentChains(Chains):
+    """Chains that go on from step to step; between steps their hidden units are kept.
+
+    Their last visible units and the data take one product together, from which their next hidden
+    units are drawn.
+
+    Arguments:
+        hidden: units of the chains at first, (C, n_hidden).
+        sweeps: per step.
+        dtype: of the chains' products, if it is not that of the parameters.
+
+    Reference:
+        Tieleman 2008, "Training restricted Boltzmann machines using approximations to the
+        likelihood gradient".
+    """
+
+    def __init__(self, hidden: Tensor, sweeps: int, dtype: torch.dtype | None = None) -> None:
+        self.hidden, self._sweeps, self._dtype = hidden, sweeps, dtype
+
+    def phases(
+        self, layers: Layers, batch: Tensor, taken: int, generator: torch.Generator
+    ) -> Phases:
+        """Phases after the sweeps; see ``Chains.phases``."""
+        own = layers if self._dtype is None else layers.rounded(self._dtype)
+        for _ in range(self._sweeps - 1):
+            v = own.draw_visible(self.hidden, generator)
+            self.hidden = own.draw_hidden(v, generator)
+        v = own.draw_visible(self.hidden, generator)
+        rows = torch.cat([batch, v])
+        if own is layers:
+            fields = layers.hidden_fields(rows)
+        else:
+            fields = torch.cat([layers.hidden_fields(batch), own.hidden_fields(v)])
+        self.hidden = layers.hidden.sample(fields[len(batch) :], generator)
+        return Phases(rows, fields)
+
+    def memory(self) -> dict[str, Tensor]:
+        """Where the chains are."""
+        return {"hidden": self.hidden}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Go to where chains were."""
+        self.hidden = memory["hidden"]
+
+
+class TemperedChains(Chains):
+    """Chains that go on, each with replicas at several temperatures.
+
+    Arguments:
+        visible: units of all replicas, (C * K, n_visible).
+        temperatures: K.
+        sweeps: per step.
+
+    Reference:
+        Desjardins et al. 2010, "Tempered Markov chain Monte Carlo for training of restricted
+        Boltzmann machines".
+    """
+
+    def __init__(self, visible: Tensor, temperatures: int, sweeps: int) -> None:
+        self.visible, self._sweeps = visible, sweeps
+        self._betas = ladder(temperatures, visible)
+
+    def phases(
+        self, layers: Layers, batch: Tensor, taken: int, generator: torch.Generator
+    ) -> Phases:
+        """Phases after the sweeps; see ``Chains.phases``."""
+        law = LayerLaw(layers, torch.zeros_like(layers.visible_bias))
+        for sweep in range(self._sweeps):
+            parity = (taken + sweep) % 2
+            self.visible = tempered_sweep(law, self.visible, self._betas, parity, generator)
+        rows = torch.cat([batch, coldest(self.visible, len(self._betas))])
+        return Phases(rows, layers.hidden_fields(rows))
+
+    def memory(self) -> dict[str, Tensor]:
+        """Where the chains are."""
+        return {"visible": self.visible}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Go to where chains were."""
+        self.visible = memory["visible"]
+
+
+def chains_of(settings: Settings, layers: Layers, generator: torch.Generator) -> Chains:
+    """Chains as the settings say, at draws of visible units that know their biases only."""
+    if settings.method == "cd":
+        return ContrastiveChains(settings.k)
+    count = settings.chains * (settings.temperatures if settings.method == "pt" else 1)
+    first = layers.visible.sample(layers.visible_bias.expand(count, -1), generator)
+    if settings.method == "pt":
+        return TemperedChains(first, settings.temperatures, settings.k)
+    hidden = layers.draw_hidden(first, generator)
+    return PersistentChains(hidden, settings.k, settings.chain_dtype)

@@ -1,0 +1,54 @@
+"""Parameters to begin with, which know how often every visible unit is on and nothing else.
+
+.. math:: a_i = \\log \\frac{\\bar v_i}{1 - \\bar v_i} \\quad\\text{or}\\quad
+          \\lambda_i = 1 / \\mathrm{Var}\\, v_i, \\; a_i = \\lambda_i \\bar v_i
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from energy.rbm.layers import Layers
+from energy.rbm.units import GaussianUnits
+
+__all__ = ["fit_independent", "mean_bias"]
+
+#: Means of data are moved this many rows towards the middle before log-odds are taken.
+PSEUDO_ROWS = 1.0
+
+
+def fit_independent(layers: Layers, rows: Tensor) -> None:
+    """Set visible biases, and precisions, to what fits the rows' own means, and variances.
+
+    A real feature that is constant gets precision one.
+
+    Arguments:
+        layers: changed in place.
+        rows: visible units, (n, n_visible).
+
+    Reference:
+        Hinton 2012, "A practical guide to training restricted Boltzmann machines", section 8.1.
+    """
+    if isinstance(layers.visible, GaussianUnits):
+        variance = rows.var(0, correction=0)
+        layers.visible.log_precision.copy_(-torch.where(variance > 0, variance, 1.0).log())
+    layers.visible_bias.copy_(mean_bias(layers, rows))
+
+
+def mean_bias(layers: Layers, rows: Tensor) -> Tensor:
+    """Biases of independent visible units with the means of rows, (n_visible,).
+
+    To units 0 and 1 one row between them is added, so that constant features stay finite.
+
+    Example:
+        >>> from energy.rbm.units import BernoulliUnits
+        >>> nothing = torch.zeros(1, 1), torch.zeros(1), torch.zeros(1)
+        >>> layers = Layers(*nothing, BernoulliUnits(), BernoulliUnits())
+        >>> mean_bias(layers, torch.ones(2, 1)).sigmoid().tolist()  # 2.5 of 3
+        [0.8333333134651184]
+    """
+    if isinstance(layers.visible, GaussianUnits):
+        return rows.mean(0) * layers.visible.log_precision.exp()
+    means = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
+    return means.logit()

@@ -1,0 +1,205 @@
+"""Two layers of units, all that joins them, and the law of the visible ones.
+
+.. math:: E(v, h) = -(v \\cdot a + h \\cdot b + v^\\top W h) + s(v) + s(h), \\qquad
+          p(v) \\propto \\sum_h e^{-E(v, h)}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from energy.energy_model import EnergyModel
+from energy.rbm.exact import exact_log_partition
+from energy.rbm.factors import layers_as_factors
+from energy.rbm.law import LayerLaw
+from energy.rbm.layers import Layers
+from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units, checked_kinds
+from inference.exact.graph import FactorGraph
+from inference.inputs import Values, as_tensors, as_whole
+from inference.random import GeneratorLike, as_generator
+
+__all__ = ["TwoLayers"]
+
+
+class TwoLayers(EnergyModel):
+    """Abstract: the parameters of two layers, their energies, conditional means and laws.
+
+    Its arguments and attributes are those of ``RestrictedBoltzmannMachine``, which learns them.
+    """
+
+    weights: nn.Parameter
+    visible_bias: nn.Parameter
+    hidden_bias: nn.Parameter
+    log_precision: nn.Parameter | None
+    base_bias: Tensor
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_hidden: int,
+        visible: UnitKind = "bernoulli",
+        hidden: UnitKind = "bernoulli",
+        *,
+        generator: GeneratorLike = None,
+    ) -> None:
+        super().__init__()
+        sizes = as_whole("n_visible", n_visible, least=1), as_whole("n_hidden", n_hidden, least=1)
+        self._kinds = checked_kinds(visible, hidden)
+        first = 0.01 * torch.randn(sizes, generator=as_generator(generator))
+        self.weights = nn.Parameter(first, requires_grad=False)
+        self.visible_bias = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
+        self.hidden_bias = nn.Parameter(torch.zeros(sizes[1]), requires_grad=False)
+        self.register_buffer("base_bias", torch.zeros(sizes[0]))
+        self.log_precision = None
+        if visible == "gaussian":
+            self.log_precision = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
+
+    def config(self) -> dict[str, Any]:
+        """Sizes and kinds of the layers."""
+        sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
+        return {**sizes, "visible": self._kinds[0], "hidden": self._kinds[1]}
+
+    @property
+    def n_visible(self) -> int:
+        """Number of visible units."""
+        return len(self.visible_bias)
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units."""
+        return len(self.hidden_bias)
+
+    def layers(self, *, detached: bool = False) -> Layers:
+        """The layers as their numbers are now.
+
+        Arguments:
+            detached: copies without gradients.
+        """
+        found = {
+            name: p.detach().clone() if detached else p for name, p in self.named_parameters()
+        }
+        bias = found["hidden_bias"]
+        visible: Units = BernoulliUnits()
+        if self._kinds[0] == "gaussian":
+            visible = GaussianUnits(found["log_precision"])
+        hidden: Units = BernoulliUnits()
+        if self._kinds[1] == "gaussian":
+            hidden = GaussianUnits(torch.zeros_like(bias))
+        return Layers(found["weights"], found["visible_bias"], bias, visible, hidden)
+
+    # Energies ------------------------------------------------------------------------------------
+
+    def energy(self, x: Values, h: Values | None = None) -> Tensor:
+        """Energy of both layers; of the visible one alone, its free energy.
+
+        Arguments:
+            x: visible units v.
+            h: hidden units.
+
+        Shapes:
+            x: (..., n_visible). h: (..., n_hidden). result: (...).
+
+        Raises:
+            ValueError: values that the units cannot take, or another number of them.
+        """
+        if h is None:
+            return self.free_energy(x)
+        return self.layers().energy(self._visible("x", x), self._hidden("h", h))
+
+    def free_energy(self, v: Values) -> Tensor:
+        """Energy of visible units with the hidden ones summed out.
+
+        .. math:: F(v) = -a \\cdot v + s(v) - \\sum_j A\\bigl(b_j + \\textstyle\\sum_i v_i w_{ij}
+                  \\bigr)
+
+        Arguments:
+            v: visible units.
+
+        Shapes:
+            v: (..., n_visible). result: (...), nats.
+
+        Reference:
+            Hinton 2012, eq. 24.
+        """
+        return self.layers().free_energy(self._visible("v", v))
+
+    def log_weight(self, x: Values) -> Tensor:
+        """Log of the unnormalised probability of visible units, (...), nats."""
+        return -self.free_energy(x)
+
+    def exact_log_partition(self) -> Tensor:
+        """Log Z by summing over the layer that has fewer states, (), float64, nats.
+
+        Raises:
+            ValueError: if both layers have more than 2^25.
+        """
+        return exact_log_partition(self.layers())
+
+    def log_prob(self, x: Values) -> Tensor:
+        """Log-probability of visible units, (...), nats, float64; sums the smaller layer exactly.
+
+        Raises:
+            ValueError: if both layers are too large for that.
+        """
+        return self.log_weight(x).double() - self.exact_log_partition()
+
+    # Layers --------------------------------------------------------------------------------------
+
+    def hidden_probabilities(self, v: Values) -> Tensor:
+        """Means of hidden units given visible ones: probabilities of ones.
+
+        Shapes:
+            v: (..., n_visible). result: (..., n_hidden).
+        """
+        return self.layers().hidden_mean(self._visible("v", v))
+
+    def visible_mean(self, h: Values) -> Tensor:
+        """Means of visible units given hidden ones.
+
+        Shapes:
+            h: (..., n_hidden). result: (..., n_visible).
+        """
+        return self.layers().visible_mean(self._hidden("h", h))
+
+    # Laws ----------------------------------------------------------------------------------------
+
+    def tempered_law(self, *, base: Tensor | None = None) -> LayerLaw:
+        """The path from independent visible units to the model's own law.
+
+        Arguments:
+            base: biases of the independent units, (n_visible,); ``base_bias`` by default.
+        """
+        start = self.base_bias if base is None else base
+        return LayerLaw(self.layers(detached=True), start.detach().to(self.weights.data))
+
+    def to_factor_graph(self) -> FactorGraph:
+        """The same law over variables "v0", "v1", ... and "h0", "h1", ..., for small machines.
+
+        Raises:
+            ValueError: real units.
+        """
+        return layers_as_factors(self.layers())
+
+    def _decoded(self, codes: Tensor) -> Tensor:
+        return codes[:, : self.n_visible].to(self.weights)
+
+    def _visible(self, name: str, x: Values) -> Tensor:
+        """Visible units, checked."""
+        return self._layer(name, x, self.n_visible, self.layers().visible)
+
+    def _hidden(self, name: str, x: Values) -> Tensor:
+        """Hidden units, checked."""
+        return self._layer(name, x, self.n_hidden, self.layers().hidden)
+
+    def _layer(self, name: str, x: Values, size: int, units: Units) -> Tensor:
+        """Units of a layer in the type of the weights."""
+        (values,) = as_tensors(**{name: x})
+        if values.ndim == 0 or values.shape[-1] != size:
+            raise ValueError(
+                f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
+            )
+        units.check(name, values)
+        return values.to(self.weights)
