@@ -1,6 +1,7 @@
 """Energy-based models: the probability of a state falls with its energy, p(x) = exp(-E(x)) / Z."""
 
 from energy.boltzmann_machine import BoltzmannMachine
+from energy.deep_belief_network import DeepBeliefNetwork
 from energy.dense_associative_memory import DenseAssociativeMemory
 from energy.energy_model import EnergyModel
 from energy.hopfield_network import HopfieldNetwork
@@ -11,6 +12,7 @@ from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 
 __all__ = [
     "BoltzmannMachine",
+    "DeepBeliefNetwork",
     "DenseAssociativeMemory",
     "EnergyModel",
     "HopfieldNetwork",

@@ -19,12 +19,32 @@ from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
 from inference.sampling.kernel import Annealable, TemperedLaw
 
-__all__ = ["EnergyModel", "PartitionMethod"]
+__all__ = ["EnergyModel", "PartitionMethod", "annealed_draws"]
 
 PartitionMethod: TypeAlias = Literal["exact", "ais"]
 
-#: Share of the sweeps of ``sample`` in which beta rises from the simple law's to the model's.
+#: Share of the sweeps in which beta rises from the simple law's to the model's.
 RISING = 0.5
+
+
+def annealed_draws(
+    law: TemperedLaw[Any], n: int, sweeps: int, generator: torch.Generator
+) -> Tensor:
+    """Where n chains of a law are after sweeps, in the first half of which beta rises to one.
+
+    Arguments:
+        law: a path of laws.
+        n: number of chains.
+        sweeps: their length.
+        generator: of the draws.
+
+    Shapes:
+        result: (n, *event).
+    """
+    rising = int(RISING * sweeps)
+    rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
+    betas = [*rise, *[1.0] * (sweeps - rising)]
+    return law.position(law.run(law.start(n, generator), betas, generator))
 
 
 class EnergyModel(Model, Annealable):
@@ -152,10 +172,7 @@ class EnergyModel(Model, Annealable):
             return self._decoded(codes)
         if method != "gibbs":
             raise ValueError(f'method must be "gibbs" or "exact", found {method!r}')
-        rising = int(RISING * sweeps)
-        rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
-        betas = [*rise, *[1.0] * (sweeps - rising)]
-        return law.position(law.run(law.start(n, source), betas, source))
+        return annealed_draws(law, n, sweeps, source)
 
     def _decoded(self, codes: Tensor) -> Tensor:
         """States of the model from codes of its factor graph."""
