@@ -2,6 +2,7 @@
 
 from energy.boltzmann_machine import BoltzmannMachine
 from energy.deep_belief_network import DeepBeliefNetwork
+from energy.deep_boltzmann_machine import DeepBoltzmannMachine
 from energy.dense_associative_memory import DenseAssociativeMemory
 from energy.energy_model import EnergyModel
 from energy.hopfield_network import HopfieldNetwork
@@ -13,6 +14,7 @@ from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 __all__ = [
     "BoltzmannMachine",
     "DeepBeliefNetwork",
+    "DeepBoltzmannMachine",
     "DenseAssociativeMemory",
     "EnergyModel",
     "HopfieldNetwork",

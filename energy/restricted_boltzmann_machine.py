@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from energy.rbm.chains import chains_of
-from energy.rbm.completion import completed
+from energy.rbm.completion import completed, without_gaps
 from energy.rbm.learning import MachineLearner
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
 from energy.rbm.settings import LearningMethod, Settings
@@ -272,11 +271,8 @@ class RestrictedBoltzmannMachine(TwoLayers):
             >>> machine.complete([[1.0, float("nan"), 0.0]], generator=0)[0, [0, 2]].tolist()
             [1.0, 0.0]
         """
-        given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(np.array(v))
-        missing = given.isnan() if given.is_floating_point() else torch.zeros_like(given).bool()
-        held = self._visible("v", given.masked_fill(missing, 0))
-        if held.ndim != 2:
-            raise ValueError(f"v must be (n, {self.n_visible}) rows, found {tuple(held.shape)}")
+        known, missing = without_gaps(v)
+        held = self._rows("v", known)
         source = as_generator(generator, self.device)
         sweeps = as_whole("sweeps", sweeps, least=1)
         return completed(self.tempered_law(), held, missing.to(self.device), sweeps, source)

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from energy.rbm.law import LayerLaw
+from inference.inputs import Values
 
-__all__ = ["completed"]
+__all__ = ["completed", "without_gaps"]
 
 
 def completed(
@@ -30,3 +32,16 @@ def completed(
         state = law.state_of(torch.where(missing, state.visible, held))
         state = law.step(state, 1.0, generator)
     return torch.where(missing, state.visible, held)
+
+
+def without_gaps(v: Values) -> tuple[Tensor, Tensor]:
+    """Rows with zeros for NaN, and where it was, bool.
+
+    Example:
+        >>> known, missing = without_gaps([[1.0, float("nan")]])
+        >>> known.tolist(), missing.tolist()
+        ([[1.0, 0.0]], [[False, True]])
+    """
+    given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(np.array(v))
+    missing = given.isnan() if given.is_floating_point() else torch.zeros_like(given).bool()
+    return given.masked_fill(missing, 0), missing

@@ -1,0 +1,1 @@
+"""Parts of the deep Boltzmann machine: its two sides, the law of what is hidden, learning."""
