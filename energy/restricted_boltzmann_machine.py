@@ -236,6 +236,39 @@ class RestrictedBoltzmannMachine(TwoLayers):
             self.base_bias.copy_(mean_bias(self.layers(detached=True), rows))
         return self
 
+    def fit_transform(
+        self,
+        data: Values,
+        y: object = None,
+        *,
+        method: LearningMethod = "pcd",
+        epochs: int | None = None,
+        lr: float = 0.1,
+        l2: float = 0.0,
+        generator: GeneratorLike = None,
+        progress: bool | None = None,
+    ) -> Tensor:
+        """Learn from rows and give their features, as a step of a scikit-learn pipeline.
+
+        A pipeline hands options down by the name of the step, as in ``rbm__epochs=100``. Copies
+        that scikit-learn makes of a pipeline hold copies of the machine as it is.
+
+        Arguments:
+            data: rows of visible units; this and the rest as of ``fit``.
+            y: is not looked at.
+            method: how the chains go.
+            epochs: passes over the rows.
+            lr: rate of the first step.
+            l2: weight decay.
+            generator: None, a seed or a generator.
+            progress: a bar; None shows it on a terminal.
+
+        Shapes:
+            data: (n, n_visible). result: (n, n_hidden).
+        """
+        self.fit(data, method, epochs=epochs, lr=lr, l2=l2, generator=generator, progress=progress)
+        return self.transform(data)
+
     def _rows(self, name: str, x: Values) -> Tensor:
         """Rows of visible units."""
         rows = self._visible(name, x)

@@ -206,3 +206,23 @@ def test_bad_machines_and_units_are_refused(small):
         small.visible_mean([[1, 0, 1]])
     with pytest.raises(ValueError, match="NaN"):
         small.free_energy([[1, 0, np.nan]])
+
+
+def test_a_pipeline_of_scikit_learn_learns_features():
+    """Two classes that no plane tells apart: pairs that agree, and pairs that do not."""
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+
+    generator = torch.Generator().manual_seed(0)
+    bits = torch.randint(0, 2, (600, 2), generator=generator)
+    rows = bits.repeat_interleave(6, 1).float().numpy()
+    labels = (bits[:, 0] == bits[:, 1]).numpy()
+    machine = RestrictedBoltzmannMachine(12, 12, generator=0)
+    pipeline = Pipeline([("rbm", machine), ("classifier", LogisticRegression(C=100.0))])
+    copied = clone(pipeline)
+    copied.fit(rows, labels, rbm__epochs=100, rbm__generator=0, rbm__progress=False)
+    assert copied.score(rows, labels) == 1.0
+    assert LogisticRegression().fit(rows, labels).score(rows, labels) < 0.8
+    assert not machine.history
+    assert len(copied.named_steps["rbm"].history) == 100
