@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from energy.hopfield.capacity import Overlaps, retrieval_overlap
+from energy.pictures import as_pictures, in_rows, new_axes, plain, tiled
 from inference.inputs import Values, as_tensors
-from inference.palette import AMBER, GREEN, INK, MUTED, PAPER, TRACK
+from inference.palette import AMBER, GREEN, INK, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,13 +52,8 @@ def plot_patterns(
         >>> len(ax.images)
         1
     """
-    pictures = _pictures(patterns, shape)
-    columns = len(pictures) if columns is None else columns
-    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
-    grid = np.full((len(rows), columns, *shape), np.nan)
-    for row, some in enumerate(rows):
-        grid[row, : len(some)] = some
-    return _show(_tiled(grid), _axes(ax))
+    pictures = as_pictures(patterns, shape)
+    return _show(tiled(in_rows(pictures, columns)), new_axes(ax))
 
 
 def plot_recall(
@@ -94,16 +90,16 @@ def plot_recall(
     if found.ndim != 3:
         raise ValueError(f"steps must be (step, cue, units), found shape {tuple(found.shape)}")
     count, cues = found.shape[:2]
-    grid = _pictures(found.reshape(count * cues, -1), shape).reshape(count, cues, *shape)
+    grid = as_pictures(found.reshape(count * cues, -1), shape).reshape(count, cues, *shape)
     up = np.where(grid[..., None] > 0, to_rgb(INK), to_rgb(PAPER))
     if wanted is not None:
-        right = _pictures(wanted, shape)
+        right = as_pictures(wanted, shape)
         if len(right) != cues:
             raise ValueError(f"wanted must have {cues} patterns, one per cue, found {len(right)}")
         wrong = (grid > 0) != (right > 0)
         pale = np.where(grid[..., None] > 0, to_rgb(DAMAGE), to_rgb("#f3d3a4"))
         up = np.where(wrong[..., None], pale, up)
-    return _show(_tiled(up.swapaxes(0, 1), fill=1.0), _axes(ax))
+    return _show(tiled(up.swapaxes(0, 1), fill=1.0), new_axes(ax))
 
 
 def plot_capacity(
@@ -128,7 +124,7 @@ def plot_capacity(
         ['theory', 'study:50']
     """
     found = [studies] if isinstance(studies, Overlaps) else list(studies)
-    ax = _axes(ax)
+    ax = new_axes(ax)
     last = max([study.loads.max().item() for study in found])
     if theory:
         loads = torch.linspace(0, last, CURVE, dtype=torch.float64)
@@ -156,28 +152,7 @@ def plot_capacity(
     ax.set(xlabel="load P / d", ylabel="overlap with the pattern", ylim=(0, 1.03))
     ax.set_xlim(0, last * 1.02)
     ax.legend(frameon=False, labelcolor=INK)
-    return _plain(ax)
-
-
-def _pictures(patterns: Values, shape: tuple[int, int]) -> np.ndarray:
-    """Rows as pictures, (n, height, width)."""
-    (found,) = as_tensors(patterns=patterns)
-    found = torch.atleast_2d(found.detach())
-    if found.ndim != 2 or found.shape[1] != shape[0] * shape[1]:
-        raise ValueError(
-            f"patterns must be (n, {shape[0] * shape[1]}) for pictures of {shape[0]} by "
-            f"{shape[1]}, found {tuple(found.shape)}"
-        )
-    return found.double().cpu().numpy().reshape(-1, *shape)
-
-
-def _tiled(grid: np.ndarray, fill: float = np.nan) -> np.ndarray:
-    """Pictures (rows, columns, height, width, ...) side by side, one pixel apart."""
-    rest = [(0, 0)] * (grid.ndim - 4)
-    padded = np.pad(grid, [(0, 0), (0, 0), (0, 1), (0, 1), *rest], constant_values=fill)
-    rows, columns, height, width = padded.shape[:4]
-    tall = padded.swapaxes(1, 2).reshape(rows * height, columns * width, *padded.shape[4:])
-    return tall[:-1, :-1]
+    return plain(ax)
 
 
 def _show(picture: np.ndarray, ax: Axes) -> Axes:
@@ -193,21 +168,3 @@ def _shades(count: int) -> list[Any]:
     """From pale to dark, one for every size."""
     places = np.linspace(0, len(SIZES) - 1, count) if count > 1 else [len(SIZES) - 2]
     return [SIZES[round(float(place))] for place in places]
-
-
-def _axes(ax: Axes | None) -> Axes:
-    """The axes given, or new ones."""
-    if ax is not None:
-        return ax
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(layout="constrained")[1]
-
-
-def _plain(ax: Axes) -> Axes:
-    """Axes without a frame, on a pale grid."""
-    ax.grid(color=TRACK, lw=0.8)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(colors=MUTED)
-    return ax

@@ -53,6 +53,10 @@ FIGURES = {
     "neural_density": ["neural_density"],
     "rbm_digits": ["rbm_digits"],
     "storage_rules": ["storage_rules"],
+    "bars_and_stripes": ["bars_and_stripes"],
+    "rbm_features": ["rbm_features"],
+    "half_digits": ["half_digits"],
+    "temperature": ["temperature"],
 }
 
 

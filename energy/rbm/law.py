@@ -88,9 +88,12 @@ class LayerLaw(TemperedLaw[LayerState]):
     def step(self, state: LayerState, beta: Beta, generator: torch.Generator) -> LayerState:
         """State after the hidden layer has been drawn, and then the visible one."""
         layers, share = self.layers, _across(beta, state.overlap)
-        hidden = layers.hidden.sample(share * (layers.hidden_bias + state.overlap), generator)
-        fields = share * torch.addmm(layers.visible_bias, hidden, layers.weights.T)
-        return self.state_of(layers.visible.sample(fields + (1 - share) * self.base, generator))
+        fields = layers.hidden_bias + state.overlap
+        hidden = layers.hidden.draw(_scaled(fields, share), generator)
+        fields = _scaled(layers.visible_fields(hidden), share)
+        if not _is_one(share):
+            fields = fields.add_((1 - share) * self.base)
+        return self.state_of(layers.visible.draw(fields, generator))
 
     def state_of(self, visible: Tensor) -> LayerState:
         """State at visible units that are known to be such, (chain, n_visible)."""
@@ -100,3 +103,13 @@ class LayerLaw(TemperedLaw[LayerState]):
 def _across(beta: Beta, like: Tensor) -> float | Tensor:
     """An inverse temperature for all units of a chain."""
     return beta.to(like)[:, None] if isinstance(beta, Tensor) else beta
+
+
+def _is_one(share: float | Tensor) -> bool:
+    """Whether all chains are known to be at the law itself."""
+    return not isinstance(share, Tensor) and share == 1.0
+
+
+def _scaled(fields: Tensor, share: float | Tensor) -> Tensor:
+    """Fields, which are changed, of chains that are in a share of them."""
+    return fields if _is_one(share) else fields.mul_(share)

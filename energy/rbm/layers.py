@@ -74,11 +74,11 @@ class Layers:
 
     def draw_hidden(self, v: Tensor, generator: torch.Generator) -> Tensor:
         """Hidden units given v, (..., n_hidden)."""
-        return self.hidden.sample(self.hidden_fields(v), generator)
+        return self.hidden.draw(self.hidden_fields(v), generator)
 
     def draw_visible(self, h: Tensor, generator: torch.Generator) -> Tensor:
         """Visible units given h, (..., n_visible)."""
-        return self.visible.sample(self.visible_fields(h), generator)
+        return self.visible.draw(self.visible_fields(h), generator)
 
     def rounded(self, dtype: torch.dtype) -> Layers:
         """The same layers with weights in a shorter type, in which products are then made."""

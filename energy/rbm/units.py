@@ -44,6 +44,10 @@ class Units(ABC):
     def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
         """Units drawn in fields, in their type."""
 
+    def draw(self, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """As ``sample``, of fields that nobody needs any more: their memory may be taken."""
+        return self.sample(fields, generator)
+
     @abstractmethod
     def self_energy(self, x: Tensor) -> Tensor:
         """s(x) of all units together, without the last axis."""
@@ -82,10 +86,12 @@ class BernoulliUnits(Units):
         return fields.sigmoid()
 
     def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
-        """Zeros and ones: random words below a threshold."""
-        words = random_words(tuple(fields.shape), generator)
-        thresholds = (fields.sigmoid() - 0.5).mul_(2.0**32)
-        return torch.lt(words, thresholds, out=thresholds)
+        """Zeros and ones."""
+        return _below(fields.sigmoid(), generator)
+
+    def draw(self, fields: Tensor, generator: torch.Generator) -> Tensor:
+        """Zeros and ones in the memory of the fields."""
+        return _below(fields.sigmoid_(), generator)
 
     def self_energy(self, x: Tensor) -> Tensor:
         """None."""
@@ -96,6 +102,13 @@ class BernoulliUnits(Units):
         if not bool(((x >= 0) & (x <= 1)).all()):
             wrong = x[~((x >= 0) & (x <= 1))][0].item()
             raise ValueError(f"{name} must be 0 and 1, or means between them, found {wrong:g}")
+
+
+def _below(p: Tensor, generator: torch.Generator) -> Tensor:
+    """Where random words are below thresholds, zeros and ones in the memory of probabilities."""
+    # In one pass, and to the bit (p - 1/2) 2^32: scaling by a power of two rounds nothing.
+    thresholds = torch.add(p.new_full((), -(2.0**31)), p, alpha=2.0**32, out=p)
+    return torch.lt(random_words(tuple(p.shape), generator), thresholds, out=thresholds)
 
 
 @dataclass(frozen=True, eq=False)
