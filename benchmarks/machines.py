@@ -1,0 +1,294 @@
+"""Machines of two layers: sweeps, steps of learning, annealed importance sampling, short types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.bars_and_stripes import patterns
+from benchmarks.peer_rbms import Learnergy, Rbms, ScikitLearn
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.settings import Settings
+from benchmarks.timing import Contender
+from energy import RestrictedBoltzmannMachine
+from inference import annealed_importance_sampling
+
+__all__ = ["section"]
+
+VISIBLE, HIDDEN, BATCH, SWEEPS = 784, 500, 128, 20
+FEW_CHAINS, MANY_CHAINS = 128, 500
+#: Rows of an epoch that is timed: enough that what an epoch costs once does not count.
+ROWS = 40 * BATCH
+RATE = 0.01
+AIS_CHAINS, TEMPERATURES = 100, 200
+#: How many times a peer's rate.
+TIMES_RBMS_SWEEPS, TIMES_SKLEARN_SWEEPS, TIMES_RBMS_STEPS, TIMES_RBMS_AIS = 1.65, 2.2, 2.0, 3.0
+#: A tie with the bare loop: what two clocks of the same work differ by.
+TIE = 0.97
+GEMM = 2048
+
+NOTES = (
+    f"sweeps   full Gibbs sweeps a second, {VISIBLE} x {HIDDEN} units, through tempered_law();",
+    "         tight: addmm, sigmoid_, uniform_, lt into given memory and nothing else;",
+    "         products: the two products of matrices alone; a tie is at least",
+    f"         {TIE} of the tight loop",
+    f"pcd      steps a second of fit(), one sweep of persistent chains each, {BATCH} rows",
+    "cd       the same with chains that start at the data",
+    f"ais      seconds, {AIS_CHAINS} chains x {TEMPERATURES} temperatures",
+    "bf16     fit(chain_dtype=torch.bfloat16) against float32; and its bias: machines of bars and",
+    "         stripes, 16 x 12, learned with either, exact log-likelihood per pattern in float64",
+    f"gemm     sgemm {GEMM} of this machine, and the share that the sweeps' products reach",
+    "peers: rbms (centred gradients; no files, no logs), learnergy (its fit, with its figures),",
+    "scikit-learn; one thread each, single precision",
+)
+
+
+def section(settings: Settings) -> Section:
+    """The table of this section."""
+    return Section("Machines of two layers", NOTES, MEASUREMENTS, _rows(settings))
+
+
+def _rows(settings: Settings) -> Iterator[Row]:
+    machine = _machine(settings)
+    for chains in (FEW_CHAINS, MANY_CHAINS):
+        yield from _sweeps(settings, machine, chains)
+    for chains in (FEW_CHAINS, MANY_CHAINS):
+        yield from _persistent(settings, machine, chains)
+    yield from _contrastive(settings, machine)
+    yield from _annealed(settings, machine)
+    if settings.device == "cpu":
+        yield _bias()
+
+
+def _machine(settings: Settings) -> RestrictedBoltzmannMachine:
+    """A machine whose numbers have the size of learned ones."""
+    machine = RestrictedBoltzmannMachine(VISIBLE, HIDDEN, generator=0)
+    source = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        machine.weights.normal_(0, 0.1, generator=source)
+        machine.visible_bias.normal_(-1, 1, generator=source)
+    return machine.to(settings.device)
+
+
+def _bits(settings: Settings, rows: int) -> torch.Tensor:
+    source = torch.Generator().manual_seed(1)
+    return torch.randint(0, 2, (rows, VISIBLE), generator=source).float().to(settings.device)
+
+
+def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int) -> Iterator[Row]:
+    v = _bits(settings, chains)
+    law = machine.tempered_law()
+    generator = torch.Generator(settings.device).manual_seed(0)
+    state, betas = law.init(v), [1.0] * SWEEPS
+
+    def ours() -> Any:
+        found = law.run(state, betas, generator)
+        settings.wait()
+        return law.position(found)
+
+    calls = {
+        "ours": ours,
+        "tight": _tight(settings, machine, v),
+        "products": _products(settings, machine, v),
+        "gemm": _gemm(settings),
+    }
+    if settings.peers:
+        if Rbms.installed():
+            calls["rbms"] = Rbms(machine).sweeps(v, SWEEPS)
+        if Learnergy.installed():
+            calls["learnergy"] = Learnergy(machine, RATE).sweeps(v, SWEEPS)
+        calls["scikit-learn"] = ScikitLearn(machine).sweeps(v, SWEEPS)
+    items = {name: 1 if name == "gemm" else SWEEPS for name in calls}
+    times = settings.time(
+        *[Contender.repeating(name, call, items[name]) for name, call in calls.items()]
+    )
+    rates = {name: 1 / timing.median for name, timing in times.items()}
+    label = f"sweeps, {chains} chains"
+    flops = 4 * chains * VISIBLE * HIDDEN
+    peak = 2 * GEMM**3 * rates["gemm"]
+    note = f"{flops * rates['ours'] / peak:.0%} of sgemm, {peak / 1e9:.0f} GFLOP/s"
+    yield measurement(label, rates["ours"], "1/s", note=note)
+    targets = {
+        "rbms": TIMES_RBMS_SWEEPS,
+        "scikit-learn": TIMES_SKLEARN_SWEEPS,
+        "tight": TIE,
+    }
+    for name in [name for name in rates if name not in ("ours", "gemm")]:
+        target = targets[name] * rates[name] if name in targets else None
+        yield measurement(
+            f"{label} (beside: {name})",
+            rates["ours"],
+            "1/s",
+            target=target,
+            peer=rates[name],
+            more=True,
+        )
+
+
+def _tight(
+    settings: Settings, machine: RestrictedBoltzmannMachine, v: torch.Tensor
+) -> Callable[[], Any]:
+    """The least that a sweep takes with torch's own draws."""
+    w, a, b = (machine.weights.data, machine.visible_bias.data, machine.hidden_bias.data)
+    visible, hidden = v.clone(), v.new_empty(len(v), HIDDEN)
+    draws = [v.new_empty(len(v), HIDDEN), torch.empty_like(v)]
+    generator = torch.Generator(settings.device).manual_seed(0)
+
+    def run() -> Any:
+        for _ in range(SWEEPS):
+            torch.addmm(b, visible, w, out=hidden).sigmoid_()
+            torch.lt(draws[0].uniform_(generator=generator), hidden, out=hidden)
+            torch.addmm(a, hidden, w.T, out=visible).sigmoid_()
+            torch.lt(draws[1].uniform_(generator=generator), visible, out=visible)
+        settings.wait()
+        return visible
+
+    return run
+
+
+def _products(
+    settings: Settings, machine: RestrictedBoltzmannMachine, v: torch.Tensor
+) -> Callable[[], Any]:
+    """The two products of a sweep."""
+    w = machine.weights.data
+    hidden, visible = v.new_empty(len(v), HIDDEN), torch.empty_like(v)
+
+    def run() -> Any:
+        for _ in range(SWEEPS):
+            torch.mm(v, w, out=hidden)
+            torch.mm(hidden, w.T, out=visible)
+        settings.wait()
+        return visible
+
+    return run
+
+
+def _gemm(settings: Settings) -> Callable[[], Any]:
+    left, right, out = torch.rand(3, GEMM, GEMM, device=settings.device)
+
+    def run() -> Any:
+        torch.mm(left, right, out=out)
+        settings.wait()
+        return out
+
+    return run
+
+
+def _epoch(
+    settings: Settings, machine: RestrictedBoltzmannMachine, rows: torch.Tensor, **options: Any
+) -> Callable[[], Any]:
+    """One pass of our own learning; the same machine goes on."""
+
+    def run() -> Any:
+        machine.fit(
+            rows,
+            batch_size=BATCH,
+            epochs=1,
+            lr=RATE,
+            warm=True,
+            generator=0,
+            progress=False,
+            **options,
+        )
+        settings.wait()
+        return machine.weights
+
+    return run
+
+
+def _persistent(
+    settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
+) -> Iterator[Row]:
+    rows = _bits(settings, ROWS)
+    own = _machine(settings)
+    short = _machine(settings)
+    calls = {
+        "ours": _epoch(settings, own, rows, chains=chains),
+        "bfloat16": _epoch(settings, short, rows, chains=chains, chain_dtype=torch.bfloat16),
+    }
+    if settings.peers:
+        if Rbms.installed():
+            calls["rbms"] = Rbms(machine).updates(rows, chains, BATCH, RATE)
+        if chains == BATCH:
+            calls["scikit-learn"] = ScikitLearn(machine, RATE, BATCH).epoch(rows)
+    steps = ROWS // BATCH
+    times = settings.time(
+        *[Contender.repeating(name, call, steps) for name, call in calls.items()]
+    )
+    rates = {name: 1 / timing.median for name, timing in times.items()}
+    label = f"pcd, {chains} chains"
+    ratio = rates["bfloat16"] / rates["ours"]
+    yield measurement(label, rates["ours"], "1/s")
+    yield measurement(f"bf16 {label}", rates["bfloat16"], "1/s", note=f"{ratio:.2f} x float32")
+    for name in ("rbms", "scikit-learn"):
+        if name in rates:
+            wanted = name == "rbms" and chains == MANY_CHAINS
+            target = TIMES_RBMS_STEPS * rates[name] if wanted else None
+            yield measurement(
+                f"{label} (peer: {name})",
+                rates["ours"],
+                "1/s",
+                target=target,
+                peer=rates[name],
+                more=True,
+            )
+
+
+def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
+    rows = _bits(settings, ROWS)
+    calls = {"ours": _epoch(settings, _machine(settings), rows, method="cd")}
+    if settings.peers and Learnergy.installed():
+        calls["learnergy"] = Learnergy(machine, RATE).epoch(rows, BATCH)
+    steps = ROWS // BATCH
+    times = settings.time(
+        *[Contender.repeating(name, call, steps) for name, call in calls.items()]
+    )
+    rates = {name: 1 / timing.median for name, timing in times.items()}
+    yield measurement("cd", rates["ours"], "1/s")
+    if "learnergy" in rates:
+        yield measurement(
+            "cd (peer: learnergy)", rates["ours"], "1/s", peer=rates["learnergy"], more=True
+        )
+
+
+def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
+    betas = np.linspace(0, 1, TEMPERATURES + 1)
+
+    def ours() -> Any:
+        return annealed_importance_sampling(
+            machine, betas=betas, chains=AIS_CHAINS, generator=0, progress=False
+        )
+
+    calls: dict[str, Callable[[], Any]] = {"ours": ours}
+    if settings.peers and Rbms.installed():
+        peer = Rbms(machine)
+        calls["rbms"] = lambda: peer.log_partition(AIS_CHAINS, TEMPERATURES)
+    times = settings.time(*[Contender.repeating(name, call) for name, call in calls.items()])
+    found = times["ours"].median
+    if "rbms" not in times:
+        yield measurement("ais", found, "s")
+        return
+    theirs = times["rbms"].median
+    yield measurement("ais (peer: rbms)", found, "s", target=theirs / TIMES_RBMS_AIS, peer=theirs)
+
+
+def _bias() -> Row:
+    """What short products cost in likelihood, over some seeds."""
+    rows = patterns(4)
+    scores = {}
+    for dtype in (None, torch.bfloat16):
+        found = []
+        for seed in range(5):
+            machine = RestrictedBoltzmannMachine(16, 12, generator=seed)
+            machine.fit(
+                rows, epochs=4000, lr=0.3, chain_dtype=dtype, generator=seed, progress=False
+            )
+            found.append(machine.score(rows))
+        scores[dtype] = np.array(found)
+    gap = scores[torch.bfloat16] - scores[None]
+    error = gap.std(ddof=1) / len(gap) ** 0.5
+    note = f"float32 {scores[None].mean():.3f}, difference {gap.mean():+.3f} (s.e. {error:.3f})"
+    return measurement("bf16 log-likelihood", scores[torch.bfloat16].mean(), "nats", note=note)
