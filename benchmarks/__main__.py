@@ -27,6 +27,7 @@ SECTIONS = (
     "tagging",
     "mixtures",
     "spins",
+    "machines",
     "imports",
     "floors",
 )

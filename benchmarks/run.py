@@ -17,6 +17,7 @@ from benchmarks import (
     hidden_markov,
     imports,
     loading,
+    machines,
     missing,
     mixtures,
     parameters,
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "tagging": tagging.section,
     "mixtures": mixtures.section,
     "spins": spins.section,
+    "machines": machines.section,
     "imports": imports.section,
     "floors": floors.section,
 }
@@ -65,6 +67,7 @@ ON_GPU = (
     "tagging",
     "mixtures",
     "spins",
+    "machines",
 )
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25
