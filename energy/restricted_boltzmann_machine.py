@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from energy.hopfield_network import HopfieldNetwork
 from energy.rbm.chains import chains_of
 from energy.rbm.completion import completed, without_gaps
+from energy.rbm.hopfield import MachineNumbers, hopfield_numbers, machine_numbers
 from energy.rbm.learning import MachineLearner
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
 from energy.rbm.settings import LearningMethod, Settings
@@ -37,18 +40,22 @@ class RestrictedBoltzmannMachine(TwoLayers):
 
     Units 0 and 1 have no energy of their own; real ones have :math:`\\tfrac{\\lambda}{2} x^2`,
     so that in a field f they are normal with mean :math:`f / \\lambda` and variance
-    :math:`1 / \\lambda`. Hidden real units have :math:`\\lambda = 1`.
+    :math:`1 / \\lambda`. Hidden real units have :math:`\\lambda = 1`; rectified ones are the same
+    cut off below zero. A categorical variable is one of K states, x one unit per state.
 
     Arguments:
-        n_visible: number of visible units.
+        n_visible: number of visible variables.
         n_hidden: number of hidden units.
-        visible: their kind: "bernoulli" (0 and 1) or "gaussian" (real, with precisions that are
-            parameters).
-        hidden: the kind of the hidden ones; not both layers may be real.
+        visible: their kind: "bernoulli" (0 and 1), "gaussian" (real, with precisions that are
+            parameters) or "categorical" (0 to n_states - 1).
+        hidden: that of the hidden ones: "bernoulli", "gaussian" or "rectified"; not both layers
+            may be real.
+        n_states: of categorical variables.
         generator: of the first weights, N(0, 0.01^2).
 
     Attributes:
-        weights: W, (n_visible, n_hidden).
+        weights: W, (n_visible, n_hidden); of categorical variables (n_visible * n_states,
+            n_hidden), the states of a variable in a row; so visible_bias and base_bias.
         visible_bias: a, (n_visible,); zero at first.
         hidden_bias: b, (n_hidden,); zero at first.
         log_precision: log lambda of real visible units, (n_visible,); zero at first.
@@ -70,20 +77,20 @@ class RestrictedBoltzmannMachine(TwoLayers):
         >>> machine = RestrictedBoltzmannMachine(3, 2, generator=0)
         >>> machine.hidden_probabilities([[1, 0, 1]]).shape
         torch.Size([1, 2])
-        >>> bool((machine.log_partition() - 5 * np.log(2)).abs() < 0.1)
+        >>> bool((machine.log_partition() - 5 * math.log(2)).abs() < 0.1)
         True
     """
 
     def pseudo_log_likelihood(self, x: Values) -> Tensor:
-        """Sum of the log-probabilities of single visible units given the others, (n,), nats.
+        """Sum of the log-probabilities of single visible variables given the others, (n,), nats.
 
         .. math:: \\sum_i \\log p(v_i \\mid v_{-i}) =
-                  \\sum_i \\log \\sigma\\bigl(F(v^{(i)}) - F(v)\\bigr)
+                  -\\sum_i \\log \\sum_k e^{F(v) - F(v^{(i \\to k)})}
 
-        v^(i) is v with unit i flipped; all are flipped, none by chance.
+        Every variable is set to each of its states once, none by chance.
 
         Arguments:
-            x: visible units 0 and 1.
+            x: visible units 0 and 1, or states.
 
         Shapes:
             x: (n, n_visible).
@@ -94,12 +101,12 @@ class RestrictedBoltzmannMachine(TwoLayers):
         Reference:
             Besag 1975, "Statistical analysis of non-lattice data".
         """
-        if self.log_precision is not None:
-            raise ValueError("pseudo-likelihoods are of units 0 and 1; the visible ones are real")
-        rows = self._visible("x", x).reshape(-1, self.n_visible)
-        if not bool(((rows == 0) | (rows == 1)).all()):
+        layers = self.layers()
+        rows = self._visible("x", x)
+        rows = rows.reshape(-1, rows.shape[-1])
+        if layers.visible.alphabet is not None and not bool(((rows == 0) | (rows == 1)).all()):
             raise ValueError("x must hold 0 and 1 only")
-        return pseudo_log_likelihood(rows, self.layers())
+        return pseudo_log_likelihood(rows, layers)
 
     def transform(self, x: Values) -> Tensor:
         """Features of rows: the means of the hidden units, (n, n_hidden)."""
@@ -215,6 +222,8 @@ class RestrictedBoltzmannMachine(TwoLayers):
             chain_dtype,
         )
         rows = self._rows("data", data)
+        if draw_data and self.config()["visible"] != "bernoulli":
+            raise ValueError("draw_data is of visible units 0 and 1; these are of another kind")
         others = None if validation is None else self._rows("validation", validation)
         source = as_generator(generator, self.device)
         file = None
@@ -278,6 +287,69 @@ class RestrictedBoltzmannMachine(TwoLayers):
             )
         return rows
 
+    # Other forms ---------------------------------------------------------------------------------
+
+    @classmethod
+    def from_hopfield(cls, network: HopfieldNetwork, beta: float = 1.0) -> Self:
+        """A machine whose visible units have the law of a network's spins, v = (1 + s) / 2.
+
+        .. math:: \\sum_h e^{-E(v, h)} \\propto e^{-\\beta E(s)}
+
+        Its hidden units are real, one for every direction in which the couplings pull: of Hebb's
+        couplings of P patterns, P.
+
+        Arguments:
+            network: with symmetric weights; their diagonal does not count.
+            beta: inverse temperature.
+
+        Raises:
+            ValueError: a network without couplings, or a temperature that is not positive.
+
+        Reference:
+            Barra, Bernacchia, Santucci & Contucci 2012, "On the equivalence of Hopfield networks
+            and Boltzmann machines", section 3.
+
+        Example:
+            >>> network = HopfieldNetwork(4).store([1, 1, -1, -1])
+            >>> machine = RestrictedBoltzmannMachine.from_hopfield(network)
+            >>> machine.n_hidden
+            1
+        """
+        if not 0 < beta < math.inf:
+            raise ValueError(f"beta must be positive and finite, found {beta}")
+        weights, bias = network.boltzmann_parameters()
+        weights = weights / 4
+        field = (bias + 2 * weights.sum(1)) / 2
+        numbers = machine_numbers(beta * weights.detach(), beta * field.detach())
+        if not numbers.weights.shape[1]:
+            raise ValueError("network must have couplings, found none; store patterns first")
+        machine = cls(*numbers.weights.shape, hidden="gaussian").to(numbers.weights)
+        with torch.no_grad():
+            machine.weights.copy_(numbers.weights)
+            machine.visible_bias.copy_(numbers.visible_bias)
+            machine.hidden_bias.copy_(numbers.hidden_bias)
+        return machine
+
+    def to_hopfield(self) -> HopfieldNetwork:
+        """The network whose spins, at beta = 1, have the law of the visible units.
+
+        Raises:
+            ValueError: hidden units that are not gaussian, or visible ones that are not 0 and 1.
+        """
+        kinds = self.config()
+        if (kinds["visible"], kinds["hidden"]) != ("bernoulli", "gaussian"):
+            raise ValueError(
+                "a Hopfield network is a machine of bernoulli visible and gaussian hidden units, "
+                f"found {kinds['visible']} and {kinds['hidden']}"
+            )
+        parts = (self.weights, self.visible_bias, self.hidden_bias)
+        couplings, field = hopfield_numbers(MachineNumbers(*[part.detach() for part in parts]))
+        network = HopfieldNetwork(self.n_visible).to(couplings)
+        with torch.no_grad():
+            network.weights.copy_(couplings)
+            network.bias.copy_(field)
+        return network
+
     # Completion ----------------------------------------------------------------------------------
 
     def complete(self, v: Values, *, sweeps: int = 200, generator: GeneratorLike = None) -> Tensor:
@@ -288,12 +360,12 @@ class RestrictedBoltzmannMachine(TwoLayers):
         A chain per row, whose known units are held while the others are drawn.
 
         Arguments:
-            v: visible units; NaN is missing.
+            v: visible variables; NaN, among whole numbers -1, is missing.
             sweeps: length of the chains.
             generator: None, a seed or a generator.
 
         Shapes:
-            v: (n, n_visible). result: the same, without NaN.
+            v: (n, n_visible). result: the same, nothing missing.
 
         Raises:
             TypeError: rows that are no numbers.
@@ -306,6 +378,9 @@ class RestrictedBoltzmannMachine(TwoLayers):
         """
         known, missing = without_gaps(v)
         held = self._rows("v", known)
+        missing = missing.repeat_interleave(self.n_states or 1, 1)
         source = as_generator(generator, self.device)
         sweeps = as_whole("sweeps", sweeps, least=1)
-        return completed(self.tempered_law(), held, missing.to(self.device), sweeps, source)
+        law = self.tempered_law()
+        found = completed(law, held, missing.to(self.device), sweeps, source)
+        return law.layers.visible.decode(found)

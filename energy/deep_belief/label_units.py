@@ -84,7 +84,7 @@ class LabelledUnits(Units):
     held: Tensor | None = None
 
     @property
-    def states(self) -> None:
+    def alphabet(self) -> None:
         """Not the same for every unit."""
         return None
 

@@ -35,13 +35,20 @@ def completed(
 
 
 def without_gaps(v: Values) -> tuple[Tensor, Tensor]:
-    """Rows with zeros for NaN, and where it was, bool.
+    """Rows with zeros for what is missing, and where it was, bool.
+
+    Missing is NaN among real numbers and -1 among whole ones.
 
     Example:
         >>> known, missing = without_gaps([[1.0, float("nan")]])
         >>> known.tolist(), missing.tolist()
         ([[1.0, 0.0]], [[False, True]])
+        >>> without_gaps([[1, -1]])[0].tolist()
+        [[1, 0]]
     """
     given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(np.array(v))
-    missing = given.isnan() if given.is_floating_point() else torch.zeros_like(given).bool()
+    if given.is_floating_point():
+        missing = given.isnan()
+    else:
+        missing = torch.zeros_like(given).bool() if given.dtype == torch.bool else given == -1
     return given.masked_fill(missing, 0), missing

@@ -20,16 +20,17 @@ MOST_STATES, CHUNK = 2**25, 2**13
 
 
 def summed_states(units: Units, size: int) -> float:
-    """Number of joint states of a layer; infinite if its units are real.
+    """Number of joint states of a layer of so many units; infinite if they are real.
 
     Example:
         >>> from energy.rbm.units import BernoulliUnits
         >>> summed_states(BernoulliUnits(), 3)
         8.0
     """
-    if units.states is None or size > 1000:
+    variables = size // units.width
+    if units.alphabet is None or variables > 1000:
         return math.inf
-    return float(len(units.states)) ** size
+    return float(len(units.alphabet) ** variables)
 
 
 def exact_log_partition(layers: Layers) -> Tensor:
@@ -56,18 +57,19 @@ def _summed(
 ) -> Tensor:
     """Log Z, summing over all states of the near layer; weights are (near, far)."""
     count = summed_states(near, len(near_bias))
-    if near.states is None or count > MOST_STATES:
+    if near.alphabet is None or count > MOST_STATES:
         shown = f"2^{math.log2(count):.0f}" if count < math.inf else "infinitely many"
         raise ValueError(
             f"the smaller layer has {shown} states, more than 2^25, which can be summed; use "
             'method="ais"'
         )
     weights, near_bias, far_bias = weights.double(), near_bias.double(), far_bias.double()
-    values = torch.tensor(near.states, dtype=torch.float64, device=weights.device)
+    alphabet = near.alphabet.to(weights.device)
     total = torch.full((), -math.inf, dtype=torch.float64, device=weights.device)
     for first in range(0, int(count), CHUNK):
         codes = torch.arange(first, min(first + CHUNK, int(count)), device=weights.device)
-        states = values[_digits(codes, len(values), len(near_bias))]
+        digits = _digits(codes, len(alphabet), len(near_bias) // near.width)
+        states = alphabet[digits].flatten(1)
         logs = states @ near_bias - near.self_energy(states)
         logs = logs + far.log_normalizer(torch.addmm(far_bias, states, weights)).sum(1)
         total = torch.logaddexp(total, logs.logsumexp(0))

@@ -61,20 +61,20 @@ class LayerLaw(TemperedLaw[LayerState]):
         return self.state_of(self.layers.visible.sample(self.base.expand(chains, -1), generator))
 
     def init(self, position: Tensor) -> LayerState:
-        """State at visible units, (chain, n_visible).
+        """State at visible variables, (chain, n_visible).
 
         Raises:
-            ValueError: values that the units cannot take, or another number of them.
+            ValueError: values that they cannot take, or another number of them.
         """
-        visible, size = position.to(self.layers.weights), len(self.layers.visible_bias)
-        if visible.ndim != 2 or visible.shape[1] != size:
+        units, values = self.layers.visible, position.to(self.layers.weights)
+        size = len(self.layers.visible_bias) // units.width
+        if values.ndim != 2 or values.shape[1] != size:
             raise ValueError(f"position must be (chain, {size}), found {tuple(position.shape)}")
-        self.layers.visible.check("position", visible)
-        return self.state_of(visible)
+        return self.state_of(units.encode("position", values))
 
     def position(self, state: LayerState) -> Tensor:
-        """Visible units, (chain, n_visible)."""
-        return state.visible
+        """Visible variables, (chain, n_visible)."""
+        return self.layers.visible.decode(state.visible)
 
     def log_density(self, state: LayerState, beta: Beta) -> Tensor:
         """g(v, beta), (chain,) float64, nats."""

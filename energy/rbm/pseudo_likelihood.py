@@ -1,7 +1,7 @@
-"""How likely single units are given all others, summed: a score that needs no log Z.
+"""How likely single variables are given all others, summed: a score that needs no log Z.
 
 .. math:: \\sum_i \\log p(v_i \\mid v_{-i}) =
-          \\sum_i \\log \\sigma\\bigl(F(v^{(i)}) - F(v)\\bigr)
+          -\\sum_i \\log \\sum_k e^{F(v) - F(v^{(i \\to k)})}
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from energy.rbm.layers import Layers
 
 __all__ = ["pseudo_log_likelihood"]
 
-#: Rows times weights that are flipped at a time.
-FLIPPED = 2**22
+#: Rows times weights that are changed at a time.
+CHANGED = 2**22
 
 
 def pseudo_log_likelihood(rows: Tensor, layers: Layers) -> Tensor:
-    """Pseudo-log-likelihoods of rows; every unit of each is flipped once.
+    """Pseudo-log-likelihoods of rows; every variable of each is set to each of its states once.
 
     Arguments:
-        rows: units 0 and 1, (n, n_visible).
-        layers: whose visible units are 0 and 1.
+        rows: visible units, (n, n_units).
+        layers: whose visible units have finitely many states.
 
     Shapes:
         result: (n,), nats.
@@ -37,12 +37,19 @@ def pseudo_log_likelihood(rows: Tensor, layers: Layers) -> Tensor:
         >>> pseudo_log_likelihood(torch.ones(1, 2), layers).exp().tolist()
         [0.25]
     """
-    weights, units, parts = layers.weights, layers.hidden, []
-    for part in rows.split(max(1, FLIPPED // weights.numel())):
-        turn = 1 - 2 * part
+    width, alphabet = layers.visible.width, layers.visible.alphabet
+    if alphabet is None:
+        raise ValueError("pseudo-likelihoods are of visible units with states, not of real ones")
+    states = alphabet.to(rows)
+    # What every state of a variable adds to the hidden fields, and to the log weight.
+    shares = torch.einsum("sa,iah->ish", states, layers.weights.unflatten(0, (-1, width)))
+    biases = layers.visible_bias.unflatten(0, (-1, width)) @ states.T
+    parts = []
+    for part in rows.split(max(1, CHANGED // shares.numel())):
+        own = (part.unflatten(1, (-1, width))[:, :, None] == states).all(-1).to(rows)
+        kept = torch.einsum("nis,ish->nih", own, shares)
         fields = layers.hidden_fields(part)
-        flipped = fields[:, None] + turn[..., None] * weights
-        before = units.log_normalizer(fields).sum(-1, keepdim=True)
-        gain = units.log_normalizer(flipped).sum(-1) - before + turn * layers.visible_bias
-        parts.append(-torch.nn.functional.softplus(gain).sum(-1))
+        changed = (fields[:, None] - kept)[:, :, None] + shares
+        logs = layers.hidden.log_normalizer(changed).sum(-1) + biases
+        parts.append(((logs * own).sum(-1) - logs.logsumexp(-1)).sum(-1))
     return torch.cat(parts)

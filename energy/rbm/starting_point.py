@@ -14,9 +14,6 @@ from energy.rbm.units import GaussianUnits
 
 __all__ = ["fit_independent", "mean_bias"]
 
-#: Means of data are moved this many rows towards the middle before log-odds are taken.
-PSEUDO_ROWS = 1.0
-
 
 def fit_independent(layers: Layers, rows: Tensor) -> None:
     """Set visible biases, and precisions, to what fits the rows' own means, and variances.
@@ -48,7 +45,4 @@ def mean_bias(layers: Layers, rows: Tensor) -> Tensor:
         >>> mean_bias(layers, torch.ones(2, 1)).sigmoid().tolist()  # 2.5 of 3
         [0.8333333134651184]
     """
-    if isinstance(layers.visible, GaussianUnits):
-        return rows.mean(0) * layers.visible.log_precision.exp()
-    means = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
-    return means.logit()
+    return layers.visible.independent_bias(rows)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from energy.energy_model import EnergyModel
 from energy.rbm.exact import exact_log_partition
 from energy.rbm.factors import layers_as_factors
+from energy.rbm.kinds import HiddenKind, VisibleKind, check_kinds, hidden_units, visible_units
 from energy.rbm.law import LayerLaw
 from energy.rbm.layers import Layers
-from energy.rbm.units import BernoulliUnits, GaussianUnits, UnitKind, Units, checked_kinds
+from energy.rbm.units import Units
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole
 from inference.random import GeneratorLike, as_generator
@@ -40,14 +41,17 @@ class TwoLayers(EnergyModel):
         self,
         n_visible: int,
         n_hidden: int,
-        visible: UnitKind = "bernoulli",
-        hidden: UnitKind = "bernoulli",
+        visible: VisibleKind = "bernoulli",
+        hidden: HiddenKind = "bernoulli",
         *,
+        n_states: int | None = None,
         generator: GeneratorLike = None,
     ) -> None:
         super().__init__()
         sizes = as_whole("n_visible", n_visible, least=1), as_whole("n_hidden", n_hidden, least=1)
-        self._kinds = checked_kinds(visible, hidden)
+        check_kinds(visible, hidden, n_states)
+        self._visible_kind, self._hidden_kind, self._n_states = visible, hidden, n_states
+        sizes = sizes[0] * (n_states or 1), sizes[1]
         first = 0.01 * torch.randn(sizes, generator=as_generator(generator))
         self.weights = nn.Parameter(first, requires_grad=False)
         self.visible_bias = nn.Parameter(torch.zeros(sizes[0]), requires_grad=False)
@@ -60,12 +64,18 @@ class TwoLayers(EnergyModel):
     def config(self) -> dict[str, Any]:
         """Sizes and kinds of the layers."""
         sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
-        return {**sizes, "visible": self._kinds[0], "hidden": self._kinds[1]}
+        kinds = {"visible": self._visible_kind, "hidden": self._hidden_kind}
+        return {**sizes, **kinds, "n_states": self._n_states}
 
     @property
     def n_visible(self) -> int:
-        """Number of visible units."""
-        return len(self.visible_bias)
+        """Number of visible variables: units, unless each is one of a few states."""
+        return len(self.visible_bias) // (self._n_states or 1)
+
+    @property
+    def n_states(self) -> int | None:
+        """Number of states of categorical visible variables; None for other kinds."""
+        return self._n_states
 
     @property
     def n_hidden(self) -> int:
@@ -82,12 +92,8 @@ class TwoLayers(EnergyModel):
             name: p.detach().clone() if detached else p for name, p in self.named_parameters()
         }
         bias = found["hidden_bias"]
-        visible: Units = BernoulliUnits()
-        if self._kinds[0] == "gaussian":
-            visible = GaussianUnits(found["log_precision"])
-        hidden: Units = BernoulliUnits()
-        if self._kinds[1] == "gaussian":
-            hidden = GaussianUnits(torch.zeros_like(bias))
+        visible = visible_units(self._visible_kind, self._n_states, found.get("log_precision"))
+        hidden = hidden_units(self._hidden_kind, bias)
         return Layers(found["weights"], found["visible_bias"], bias, visible, hidden)
 
     # Energies ------------------------------------------------------------------------------------
@@ -160,9 +166,10 @@ class TwoLayers(EnergyModel):
         """Means of visible units given hidden ones.
 
         Shapes:
-            h: (..., n_hidden). result: (..., n_visible).
+            h: (..., n_hidden). result: (..., n_visible), of states (..., n_visible, n_states).
         """
-        return self.layers().visible_mean(self._hidden("h", h))
+        means = self.layers().visible_mean(self._hidden("h", h))
+        return means if self._n_states is None else means.unflatten(-1, (-1, self._n_states))
 
     # Laws ----------------------------------------------------------------------------------------
 
@@ -184,7 +191,8 @@ class TwoLayers(EnergyModel):
         return layers_as_factors(self.layers())
 
     def _decoded(self, codes: Tensor) -> Tensor:
-        return codes[:, : self.n_visible].to(self.weights)
+        found = codes[:, : self.n_visible]
+        return found if self._n_states is not None else found.to(self.weights)
 
     def _visible(self, name: str, x: Values) -> Tensor:
         """Visible units, checked."""
@@ -201,5 +209,4 @@ class TwoLayers(EnergyModel):
             raise ValueError(
                 f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
             )
-        units.check(name, values)
-        return values.to(self.weights)
+        return units.encode(name, values).to(self.weights)

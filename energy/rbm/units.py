@@ -9,28 +9,35 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from inference.sampling.binary.words import random_words
 
-__all__ = ["BernoulliUnits", "GaussianUnits", "UnitKind", "Units", "checked_kinds"]
+__all__ = ["BernoulliUnits", "GaussianUnits", "Units"]
 
-UnitKind: TypeAlias = Literal["bernoulli", "gaussian"]
+#: Means of units 0 and 1 are moved this many rows towards the middle before log-odds are taken.
+PSEUDO_ROWS = 1.0
 
 
 class Units(ABC):
     """One kind of unit: an exponential family whose natural parameter is its field.
 
-    Fields and units have any number of leading axes; the last one is that of the units.
+    Fields and units have any number of leading axes; the last one is that of the units. A
+    variable is one unit, or several that stand for its states.
     """
+
+    #: Units of one variable.
+    width = 1
 
     @property
     @abstractmethod
-    def states(self) -> tuple[float, ...] | None:
-        """The values that a unit takes, or None if they are not finitely many."""
+    def alphabet(self) -> Tensor | None:
+        """Units of a variable in each of its states, (states, width), float64.
+
+        None if there are not finitely many, or not as many for every variable.
+        """
 
     @abstractmethod
     def log_normalizer(self, fields: Tensor) -> Tensor:
@@ -60,6 +67,30 @@ class Units(ABC):
             ValueError: naming the argument and what was found.
         """
 
+    def encode(self, name: str, values: Tensor) -> Tensor:
+        """Units that stand for the values of variables, (..., n * width).
+
+        Raises:
+            ValueError: values that the variables cannot take.
+        """
+        self.check(name, values)
+        return values
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Values of the variables that units stand for, (..., n)."""
+        return x
+
+    def independent_bias(self, rows: Tensor) -> Tensor:
+        """Fields in which units have the means of rows, (n_units,).
+
+        To units 0 and 1 one row between them is added, so that constant features stay finite.
+
+        Arguments:
+            rows: units, (n, n_units).
+        """
+        means = (rows.sum(0) + 0.5 * PSEUDO_ROWS) / (len(rows) + PSEUDO_ROWS)
+        return means.logit()
+
 
 @dataclass(frozen=True)
 class BernoulliUnits(Units):
@@ -73,9 +104,9 @@ class BernoulliUnits(Units):
     """
 
     @property
-    def states(self) -> tuple[float, ...]:
+    def alphabet(self) -> Tensor:
         """Zero and one."""
-        return (0.0, 1.0)
+        return torch.tensor([[0.0], [1.0]], dtype=torch.float64)
 
     def log_normalizer(self, fields: Tensor) -> Tensor:
         """log(1 + exp f)."""
@@ -130,7 +161,7 @@ class GaussianUnits(Units):
     log_precision: Tensor
 
     @property
-    def states(self) -> None:
+    def alphabet(self) -> None:
         """Not finitely many."""
         return None
 
@@ -157,23 +188,6 @@ class GaussianUnits(Units):
         if not bool(x.isfinite().all()):
             raise ValueError(f"{name} must be finite, found {x[~x.isfinite()][0].item():g}")
 
-
-def checked_kinds(visible: UnitKind, hidden: UnitKind) -> tuple[UnitKind, UnitKind]:
-    """Kinds of two layers that can stand side by side.
-
-    Raises:
-        ValueError: an unknown kind, or real units on both sides.
-
-    Example:
-        >>> checked_kinds("gaussian", "bernoulli")
-        ('gaussian', 'bernoulli')
-    """
-    for name, kind in (("visible", visible), ("hidden", hidden)):
-        if kind not in get_args(UnitKind):
-            raise ValueError(f'{name} must be "bernoulli" or "gaussian", found {kind!r}')
-    if visible == hidden == "gaussian":
-        raise ValueError(
-            "visible and hidden units must not both be gaussian: that law is a normal one, and "
-            "has no Z where weights are large"
-        )
-    return visible, hidden
+    def independent_bias(self, rows: Tensor) -> Tensor:
+        """Means of the rows times the precisions."""
+        return rows.mean(0) * self.log_precision.exp()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from energy.rbm.units import UnitKind
+from energy.rbm.kinds import HiddenKind, VisibleKind
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 
 Maker = Callable[..., RestrictedBoltzmannMachine]
@@ -20,13 +20,16 @@ def machine() -> Maker:
     def made(
         n_visible: int = 4,
         n_hidden: int = 3,
-        visible: UnitKind = "bernoulli",
-        hidden: UnitKind = "bernoulli",
+        visible: VisibleKind = "bernoulli",
+        hidden: HiddenKind = "bernoulli",
         *,
         seed: int = 0,
         scale: float = 1.0,
+        n_states: int | None = None,
     ) -> RestrictedBoltzmannMachine:
-        found = RestrictedBoltzmannMachine(n_visible, n_hidden, visible, hidden).double()
+        found = RestrictedBoltzmannMachine(
+            n_visible, n_hidden, visible, hidden, n_states=n_states
+        ).double()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in found.parameters():
