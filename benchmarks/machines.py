@@ -23,6 +23,8 @@ FEW_CHAINS, MANY_CHAINS = 128, 500
 #: Rows of an epoch that is timed: enough that what an epoch costs once does not count.
 ROWS = 40 * BATCH
 RATE = 0.01
+#: Passes over bars and stripes, from which short types are judged.
+EPOCHS = 4000
 AIS_CHAINS, TEMPERATURES = 100, 200
 #: How many times a peer's rate.
 TIMES_RBMS_SWEEPS, TIMES_SKLEARN_SWEEPS, TIMES_RBMS_STEPS, TIMES_RBMS_AIS = 1.65, 2.2, 2.0, 3.0
@@ -60,7 +62,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
     yield from _contrastive(settings, machine)
     yield from _annealed(settings, machine)
     if settings.device == "cpu":
-        yield _bias()
+        yield _bias(settings)
 
 
 def _machine(settings: Settings) -> RestrictedBoltzmannMachine:
@@ -202,7 +204,7 @@ def _epoch(
 def _persistent(
     settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
 ) -> Iterator[Row]:
-    rows = _bits(settings, ROWS)
+    rows = _bits(settings, settings.rows(ROWS))
     own = _machine(settings)
     short = _machine(settings)
     calls = {
@@ -214,7 +216,7 @@ def _persistent(
             calls["rbms"] = Rbms(machine).updates(rows, chains, BATCH, RATE)
         if chains == BATCH:
             calls["scikit-learn"] = ScikitLearn(machine, RATE, BATCH).epoch(rows)
-    steps = ROWS // BATCH
+    steps = len(rows) // BATCH
     times = settings.time(
         *[Contender.repeating(name, call, steps) for name, call in calls.items()]
     )
@@ -238,11 +240,11 @@ def _persistent(
 
 
 def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
-    rows = _bits(settings, ROWS)
+    rows = _bits(settings, settings.rows(ROWS))
     calls = {"ours": _epoch(settings, _machine(settings), rows, method="cd")}
     if settings.peers and Learnergy.installed():
         calls["learnergy"] = Learnergy(machine, RATE).epoch(rows, BATCH)
-    steps = ROWS // BATCH
+    steps = len(rows) // BATCH
     times = settings.time(
         *[Contender.repeating(name, call, steps) for name, call in calls.items()]
     )
@@ -275,16 +277,16 @@ def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterat
     yield measurement("ais (peer: rbms)", found, "s", target=theirs / TIMES_RBMS_AIS, peer=theirs)
 
 
-def _bias() -> Row:
+def _bias(settings: Settings) -> Row:
     """What short products cost in likelihood, over some seeds."""
-    rows = patterns(4)
+    rows, epochs = patterns(4), settings.rows(EPOCHS)
     scores = {}
     for dtype in (None, torch.bfloat16):
         found = []
         for seed in range(5):
             machine = RestrictedBoltzmannMachine(16, 12, generator=seed)
             machine.fit(
-                rows, epochs=4000, lr=0.3, chain_dtype=dtype, generator=seed, progress=False
+                rows, epochs=epochs, lr=0.3, chain_dtype=dtype, generator=seed, progress=False
             )
             found.append(machine.score(rows))
         scores[dtype] = np.array(found)

@@ -323,7 +323,8 @@ class RestrictedBoltzmannMachine(TwoLayers):
         numbers = machine_numbers(beta * weights.detach(), beta * field.detach())
         if not numbers.weights.shape[1]:
             raise ValueError("network must have couplings, found none; store patterns first")
-        machine = cls(*numbers.weights.shape, hidden="gaussian").to(numbers.weights)
+        n, k = numbers.weights.shape
+        machine = cls(n, k, hidden="gaussian").to(numbers.weights)
         with torch.no_grad():
             machine.weights.copy_(numbers.weights)
             machine.visible_bias.copy_(numbers.visible_bias)

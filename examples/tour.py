@@ -1,4 +1,4 @@
-"""A tour: beliefs, evidence, explanations, interventions, learning, memory, real networks.
+"""A tour: beliefs, evidence, explanations, interventions, learning, memory, dreams, real networks.
 
 ``python examples/tour.py [--out FOLDER] [--shared FOLDER]``; figures go to ``figures``.
 """
@@ -15,11 +15,15 @@ from damaged_digits import ten_digits
 from faithful_hmm import geyser
 from matplotlib.axes import Axes
 from missing_data import blank, error
+from rbm_digits import digits
 from real_networks import survey
 
-from energy import HopfieldNetwork, IsingModel
+from energy import HopfieldNetwork, IsingModel, RestrictedBoltzmannMachine
+from energy.annealing_plot import plot_annealed_paths
 from energy.ising.onsager import torus_log_partition
-from energy.memory_plot import plot_recall
+from energy.machine_plot import plot_filters
+from energy.memory_plot import plot_patterns, plot_recall
+from inference import annealed_importance_sampling
 from pgm import BayesianNetwork, GaussianMixture
 from pgm.classic import asia, medical_test
 from pgm.comparison_plot import plot_comparison
@@ -207,6 +211,36 @@ def memory(out: Path) -> None:
     print(f"  The exact sum over all 2^256 states is {torus_log_partition(16, 16, 0.4):.3f}.")
 
 
+def dreams(out: Path) -> None:
+    heading("11. Digits, learned and dreamt")
+    rows, others = digits()
+    machine = RestrictedBoltzmannMachine(64, 48, generator=0)
+    machine.fit(rows, epochs=120, generator=0, progress=False)
+    lengths = [100, 300, 1000]
+    forward, reverse = (
+        [
+            annealed_importance_sampling(
+                machine, betas=n, chains=100, reverse=back, generator=n, progress=False
+            )
+            for n in lengths
+        ]
+        for back in (False, True)
+    )
+    print("  A machine of 48 hidden units has seen 1,500 binary digits. Its log Z from below and")
+    print(f"  from above: {float(forward[-1]):.2f} and {float(reverse[-1]):.2f} nats.")
+    score = float(machine.log_weight(others).mean()) - float(forward[-1])
+    print(f"  A digit that it has not seen has {score:.1f} nats; of 2^64 pictures, one in")
+    print(f"  {2.718281828**-score:,.0f}.")
+    _, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    ax = plot_filters(machine, (8, 8), axes[0], columns=8)
+    ax.set_title("What its hidden units look for", fontsize=10.5)
+    drawn = machine.sample(48, sweeps=500, generator=0)
+    plot_patterns(drawn, (8, 8), axes[1], columns=8).set_title("Its dreams", fontsize=10.5)
+    ax = plot_annealed_paths(lengths, forward, reverse, axes[2])
+    ax.set_title("Its log Z, from below and from above", fontsize=10.5)
+    save(ax, out, "dreamt.png")
+
+
 def main(out: Path, shared: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     network = asia()
@@ -219,7 +253,8 @@ def main(out: Path, shared: Path) -> None:
     structure(network, out)
     clusters(out)
     memory(out)
-    heading("11. Networks from practice")
+    dreams(out)
+    heading("12. Networks from practice")
     survey(shared)
     print(f"\nThe figures are in {out}.")
 

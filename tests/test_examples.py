@@ -17,6 +17,7 @@ FIGURES = {
         "asia_bars",
         "asia_posteriors",
         "clusters",
+        "dreamt",
         "explaining_away",
         "learned_structure",
         "medical_test",
@@ -57,6 +58,7 @@ FIGURES = {
     "rbm_features": ["rbm_features"],
     "half_digits": ["half_digits"],
     "temperature": ["temperature"],
+    "dbn_digits": ["dbn_digits"],
 }
 
 

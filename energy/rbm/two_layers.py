@@ -50,7 +50,9 @@ class TwoLayers(EnergyModel):
         super().__init__()
         sizes = as_whole("n_visible", n_visible, least=1), as_whole("n_hidden", n_hidden, least=1)
         check_kinds(visible, hidden, n_states)
-        self._visible_kind, self._hidden_kind, self._n_states = visible, hidden, n_states
+        self._visible_kind: VisibleKind = visible
+        self._hidden_kind: HiddenKind = hidden
+        self._n_states = n_states
         sizes = sizes[0] * (n_states or 1), sizes[1]
         first = 0.01 * torch.randn(sizes, generator=as_generator(generator))
         self.weights = nn.Parameter(first, requires_grad=False)

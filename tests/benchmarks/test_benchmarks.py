@@ -252,6 +252,19 @@ def test_spins_are_compared_without_peers(root: Path, tmp_path: Path) -> None:
     assert not [row["what"] for row in rows if row["verdict"] == "WRONG"]
 
 
+def test_machines_are_compared_without_peers(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    options = ["--only", "machines", "--rows", "128", "--repeats", "1", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True)
+    rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["machines"]
+    assert [row["what"] for row in rows if row["peer"] and "128" in row["what"]] == [
+        "sweeps, 128 chains (beside: tight)",
+        "sweeps, 128 chains (beside: products)",
+    ]
+    assert all(row["measured"] > 0 for row in rows if row["unit"] != "nats")
+
+
 def test_dwave_finds_the_same_ground_states() -> None:
     if not Dwave.installed():
         pytest.skip("needs dwave-samplers, which is not installed")
