@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/sampling.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/index.md",
+    "docs/sampling.md",
+    "docs/machines.md",
+)
 
 
 def run_blocks(text: str, name: str) -> dict[str, Any]:
