@@ -27,10 +27,10 @@ def summed_states(units: Units, size: int) -> float:
         >>> summed_states(BernoulliUnits(), 3)
         8.0
     """
-    variables = size // units.width
-    if units.alphabet is None or variables > 1000:
+    alphabet, variables = units.alphabet, size // units.width
+    if alphabet is None or variables * math.log2(len(alphabet)) > 1000:
         return math.inf
-    return float(len(units.alphabet) ** variables)
+    return float(len(alphabet)) ** variables
 
 
 def exact_log_partition(layers: Layers) -> Tensor:

@@ -41,15 +41,25 @@ def pseudo_log_likelihood(rows: Tensor, layers: Layers) -> Tensor:
     if alphabet is None:
         raise ValueError("pseudo-likelihoods are of visible units with states, not of real ones")
     states = alphabet.to(rows)
-    # What every state of a variable adds to the hidden fields, and to the log weight.
-    shares = torch.einsum("sa,iah->ish", states, layers.weights.unflatten(0, (-1, width)))
-    biases = layers.visible_bias.unflatten(0, (-1, width)) @ states.T
+    weights = layers.weights.unflatten(0, (-1, width))
+    biases = layers.visible_bias.unflatten(0, (-1, width))
+    turns = torch.arange(1, len(states), device=rows.device)
     parts = []
-    for part in rows.split(max(1, CHANGED // shares.numel())):
-        own = (part.unflatten(1, (-1, width))[:, :, None] == states).all(-1).to(rows)
-        kept = torch.einsum("nis,ish->nih", own, shares)
+    for part in rows.split(max(1, CHANGED * width // (weights.numel() * len(turns)))):
+        own = (part.unflatten(1, (-1, width))[:, :, None] == states).all(-1).long().argmax(-1)
+        # Every other state of a variable, less the one that it is in: (rows, n, K - 1, width).
+        change = states[(own[..., None] + turns) % len(states)] - states[own][:, :, None]
         fields = layers.hidden_fields(part)
-        changed = (fields[:, None] - kept)[:, :, None] + shares
-        logs = layers.hidden.log_normalizer(changed).sum(-1) + biases
-        parts.append(((logs * own).sum(-1) - logs.logsumexp(-1)).sum(-1))
+        moved = fields[:, None, None] + _times(change, weights)
+        before = layers.hidden.log_normalizer(fields).sum(-1)[:, None, None]
+        gains = layers.hidden.log_normalizer(moved).sum(-1) - before
+        gains = gains + (change * biases[:, None]).sum(-1)
+        parts.append(-torch.nn.functional.pad(gains, (1, 0)).logsumexp(-1).sum(-1))
     return torch.cat(parts)
+
+
+def _times(change: Tensor, weights: Tensor) -> Tensor:
+    """What changes of units, (rows, n, K - 1, width), do to hidden fields, (..., n_hidden)."""
+    if weights.shape[1] == 1:  # one product each, which an einsum would copy for
+        return change * weights
+    return torch.einsum("nirw,iwh->nirh", change, weights)

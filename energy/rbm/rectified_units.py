@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.special import erfcx, log_ndtr, ndtri
+from torch.special import log_ndtr, ndtri
 
 from energy.rbm.units import Units
 
@@ -20,14 +20,13 @@ __all__ = ["RectifiedUnits"]
 #: Log of the square root of 2 pi.
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
-#: Below this field draws come from the tail's own expansion.
-TAIL = -5.0
+#: Below LOW means are a continued fraction, to double precision of LEVELS; below DEEP draws are a
+#: Newton step from an expansion, with fewer.
+LOW, LEVELS = -6.0, 18
+DEEP, DEEP_LEVELS = -30.0, 6
 
-#: Steps from which on nothing moves.
-NEWTON = 5
-
-#: And means are a series in 1 / f.
-SERIES = -100.0
+#: From here on no unit is cut off to any digit.
+HIGH = 12.0
 
 
 @dataclass(frozen=True)
@@ -56,35 +55,28 @@ class RectifiedUnits(Units):
 
     def log_normalizer(self, fields: Tensor) -> Tensor:
         """A(f), also where Phi(f) underflows."""
-        # Phi(f) = erfcx(-f / sqrt 2) exp(-f^2 / 2) / 2: the squares cancel before they grow.
-        low = fields.clamp(max=0.0)
-        high = fields.clamp(min=0.0)
-        tail = (erfcx(-low / math.sqrt(2)) * 0.5).log() + HALF_LOG_2PI
-        body = 0.5 * high.square() + log_ndtr(high) + HALF_LOG_2PI
-        return torch.where(fields < 0, tail, body)
+        x = (-fields).clamp(min=-LOW)
+        far = -(x + _excess(x, LEVELS)).log()
+        # Bounds keep the branch that is not taken finite, and its slope.
+        near = 0.5 * fields.square() + log_ndtr(fields.clamp(LOW, HIGH)) + HALF_LOG_2PI
+        return torch.where(fields < LOW, far, near)
 
     def mean(self, fields: Tensor) -> Tensor:
-        """F + phi(f) / Phi(f), never below zero."""
+        """Means, f + phi(f) / Phi(f), never below zero."""
         f = fields.double()
-        low, high = f.clamp(max=0.0), f.clamp(min=0.0)
-        ratio = math.sqrt(2 / math.pi) / erfcx(-low / math.sqrt(2))
-        body = high + (-0.5 * high.square() - HALF_LOG_2PI - log_ndtr(high)).exp()
-        # Of two numbers that almost cancel the difference is known as a series.
-        square = low.clamp(max=SERIES).square()
-        series = (1 - 2 / square + 10 / square.square()) / low.clamp(max=SERIES).abs()
-        close = torch.where(f < SERIES, series, low + ratio)
-        return torch.where(f < 0, close, body).to(fields)
+        far = _excess((-f).clamp(min=-LOW), LEVELS)
+        near = f + (-0.5 * f.square() - HALF_LOG_2PI - log_ndtr(f.clamp(min=LOW))).exp()
+        return torch.where(f < LOW, far, near).to(fields)
 
     def sample(self, fields: Tensor, generator: torch.Generator) -> Tensor:
         """Draws by the inverse of the distribution function, in double precision."""
         f = fields.double()
-        uniform = torch.rand(f.shape, dtype=f.dtype, device=f.device, generator=generator)
-        uniform = uniform.clamp_(min=torch.finfo(f.dtype).tiny)
-        # P(X > x) = Phi(f - x) / Phi(f): the tail that is cut at a uniform share of it.
-        high = f.clamp(min=TAIL)
-        body = high - ndtri(uniform * log_ndtr(high).exp())
-        drawn = torch.where(f < TAIL, _tail(f.clamp(max=TAIL), uniform), body)
-        return drawn.clamp_(min=0.0).to(fields)
+        share = 1 - torch.rand(f.shape, dtype=f.dtype, device=f.device, generator=generator)
+        # P(X > x) = Phi(f - x) / Phi(f): the tail that is cut at a share of it. Not ndtr(f),
+        # which has no digits left below -8.
+        near = f - ndtri(share * log_ndtr(f).exp())
+        far = _deep(-f.clamp(max=DEEP), -share.log())
+        return torch.where(f < DEEP, far, near).clamp_(min=0.0).to(fields)
 
     def self_energy(self, x: Tensor) -> Tensor:
         """Half the squared units."""
@@ -97,23 +89,23 @@ class RectifiedUnits(Units):
             raise ValueError(f"{name} must be finite and at least 0, found {x[wrong][0].item():g}")
 
 
-def _tail(f: Tensor, uniform: Tensor) -> Tensor:
-    """Draws x of a unit deep below zero: Phi(f - x) = u Phi(f), solved by Newton's steps.
+def _excess(x: Tensor, levels: int) -> Tensor:
+    """phi(x) / Phi(-x) - x = 1 / (x + 2 / (x + 3 / (x + ...))), no difference of close numbers.
 
-    With t = -f, log Phi(-t - x) falls from its value at 0 almost linearly in x.
+    Reference:
+        Abramowitz & Stegun 1964, eq. 26.2.14.
     """
-    t = -f
-    goal = uniform.log()
-    start = _log_tail(t)
-    x = -goal / t
-    for _ in range(NEWTON):
-        here = t + x
-        slope = -math.sqrt(2 / math.pi) / erfcx(here / math.sqrt(2))
-        error = _log_tail(here) - start - 0.5 * x * (2 * t + x) - goal
-        x = (x - error / slope).clamp(min=0.0)
-    return x
+    below = x
+    for k in range(levels, 1, -1):
+        below = x + k / below
+    return 1 / below
 
 
-def _log_tail(t: Tensor) -> Tensor:
-    """Log Phi(-t) without its exponent -t^2 / 2, t > 0."""
-    return (0.5 * erfcx(t / math.sqrt(2))).log()
+def _deep(x: Tensor, t: Tensor) -> Tensor:
+    """Solve for h: log Phi(-x) - log Phi(-x - h) = t, for large x."""
+    excess = _excess(x, DEEP_LEVELS)
+    rate = x + excess
+    h = 2 * t / (rate + (rate.square() + 2 * rate * excess * t).sqrt())
+    after = _excess(x + h, DEEP_LEVELS)
+    error = x * h + 0.5 * h.square() + ((h + after - excess) / rate).log1p() - t
+    return h - error / (x + h + after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -82,6 +83,14 @@ def test_both_sides_sum_to_the_same(machine):
         expected = log_weights(made, states(made)).logsumexp(0)
         torch.testing.assert_close(made.log_partition(), expected)
         torch.testing.assert_close(made.to_factor_graph().log_partition(), expected)
+
+
+def test_a_wide_layer_is_summed_by_its_narrow_side():
+    """1,000 variables of 5 states, without weights: 2^3 times 5^1000."""
+    made = RestrictedBoltzmannMachine(1000, 3, "categorical", n_states=5)
+    made.weights.data.zero_()
+    expected = 3 * math.log(2) + 1000 * math.log(5)
+    assert float(made.log_partition()) == pytest.approx(expected, rel=1e-12)
 
 
 def test_pseudo_likelihoods_are_conditionals(triple):

@@ -41,6 +41,20 @@ def test_means_are_slopes(field):
         assert mean == pytest.approx(law(field).mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("field", [-1e4, -1e3, -30.0, -7.0, -2.0, 3.0, 200.0])
+def test_slopes_keep_their_digits_in_short_floats(field):
+    f = torch.tensor(field, requires_grad=True)
+    UNITS.log_normalizer(f).backward()
+    exact = float(UNITS.mean(torch.tensor(field).double()))
+    assert float(f.grad) == pytest.approx(exact, rel=2e-5)
+
+
+def test_normalizers_have_two_derivatives():
+    fields = torch.tensor([-40.0, -6.5, -5.5, 0.1, 11.0, 13.0]).double().requires_grad_()
+    assert torch.autograd.gradcheck(UNITS.log_normalizer, fields)
+    assert torch.autograd.gradgradcheck(UNITS.log_normalizer, fields)
+
+
 def test_means_of_short_floats_are_close():
     fields = torch.tensor(FIELDS)
     exact = UNITS.mean(fields.double())
