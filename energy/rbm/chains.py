@@ -21,10 +21,13 @@ __all__ = ["Chains", "Phases", "chains_of"]
 
 
 class Phases(NamedTuple):
-    """Visible units of the data and then of the chains, and the hidden fields of all of them."""
+    """Visible units of the data and then of the chains, and the hidden means of all of them.
+
+    They may lie in memory that the next step takes.
+    """
 
     rows: Tensor
-    fields: Tensor
+    means: Tensor
 
 
 class Chains(ABC):
@@ -43,7 +46,7 @@ class Chains(ABC):
             generator: of the draws.
 
         Shapes:
-            rows: (B + C, n_visible). fields: (B + C, n_hidden).
+            rows: (B + C, n_visible). means: (B + C, n_hidden).
         """
 
     def memory(self) -> dict[str, Tensor]:
@@ -73,7 +76,7 @@ class ContrastiveChains(Chains):
         for _ in range(self._sweeps):
             v = layers.draw_visible(layers.hidden.sample(fields, generator), generator)
             fields = layers.hidden_fields(v)
-        return Phases(torch.cat([batch, v]), torch.cat([first, fields]))
+        return Phases(torch.cat([batch, v]), layers.hidden.mean(torch.cat([first, fields])))
 
 
 class PersistentChains(Chains):
@@ -94,6 +97,7 @@ class PersistentChains(Chains):
 
     def __init__(self, hidden: Tensor, sweeps: int, dtype: torch.dtype | None = None) -> None:
         self.hidden, self._sweeps, self._dtype = hidden, sweeps, dtype
+        self._rows = hidden.new_empty(0, 0)
 
     def phases(
         self, layers: Layers, batch: Tensor, taken: int, generator: torch.Generator
@@ -103,14 +107,20 @@ class PersistentChains(Chains):
         for _ in range(self._sweeps - 1):
             v = own.draw_visible(self.hidden, generator)
             self.hidden = own.draw_hidden(v, generator)
-        v = own.draw_visible(self.hidden, generator)
-        rows = torch.cat([batch, v])
+        rows = self._together(batch, own.draw_visible(self.hidden, generator))
         if own is layers:
             fields = layers.hidden_fields(rows)
         else:
-            fields = torch.cat([layers.hidden_fields(batch), own.hidden_fields(v)])
-        self.hidden = layers.hidden.sample(fields[len(batch) :], generator)
-        return Phases(rows, fields)
+            short = own.hidden_fields(rows[len(batch) :])
+            fields = torch.cat([layers.hidden_fields(batch), short])
+        means, self.hidden = layers.hidden.mean_and_draw(fields, len(batch), generator)
+        return Phases(rows, means)
+
+    def _together(self, batch: Tensor, v: Tensor) -> Tensor:
+        """Rows of data and chains one below the other, in memory that is kept between steps."""
+        if len(self._rows) != len(batch) + len(v):
+            self._rows = batch.new_empty(len(batch) + len(v), batch.shape[1])
+        return torch.cat([batch, v], out=self._rows)
 
     def memory(self) -> dict[str, Tensor]:
         """Where the chains are."""
@@ -147,7 +157,7 @@ class TemperedChains(Chains):
             parity = (taken + sweep) % 2
             self.visible = tempered_sweep(law, self.visible, self._betas, parity, generator)
         rows = torch.cat([batch, coldest(self.visible, len(self._betas))])
-        return Phases(rows, layers.hidden_fields(rows))
+        return Phases(rows, layers.hidden.mean(layers.hidden_fields(rows)))
 
     def memory(self) -> dict[str, Tensor]:
         """Where the chains are."""

@@ -82,9 +82,9 @@ class MachineLearner(Learner):
         """Change the parameters on some rows; see ``Learner.step``."""
         if self._settings.draw_data:
             batch = self._layers.visible.sample(batch.logit(), generator)
-        rows, fields = self._chains.phases(self._layers, batch, taken, generator)
-        means = self._layers.hidden.mean(fields)
-        self._activity.lerp_(means[: len(batch)].mean(0), FOLLOWED)
+        rows, means = self._chains.phases(self._layers, batch, taken, generator)
+        if self._settings.centered or self._settings.sparsity is not None:
+            self._activity.lerp_(means[: len(batch)].mean(0), FOLLOWED)
         self._estimate(rows, means, len(batch))
         self._regularize()
         momentum = self._settings.momentum
@@ -121,11 +121,10 @@ class MachineLearner(Learner):
         """Gradients from rows of both phases, of which the first ``count`` are data."""
         # Both phases in one product each way: rows weigh 1 / B and -1 / C.
         shares = self._row_shares(count, len(rows) - count)
-        weighted = means.mul_(shares)
         found = self._gradients
-        torch.mm(rows.T, weighted, out=found["weights"])
         torch.mv(rows.T, shares[:, 0], out=found["visible_bias"])
-        torch.sum(weighted, 0, out=found["hidden_bias"])
+        torch.mv(means.T, shares[:, 0], out=found["hidden_bias"])
+        torch.mm(rows.T, means.mul_(shares), out=found["weights"])
         if "log_precision" in found:
             precision = self.parameters["log_precision"].exp()
             torch.mul(

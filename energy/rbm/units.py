@@ -55,6 +55,22 @@ class Units(ABC):
         """As ``sample``, of fields that nobody needs any more: their memory may be taken."""
         return self.sample(fields, generator)
 
+    def mean_and_draw(
+        self, fields: Tensor, first: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Means of rows of units, and draws of those from one on; as ``draw``.
+
+        Arguments:
+            fields: (rows, n).
+            first: the first row that is drawn.
+            generator: of the draws.
+
+        Shapes:
+            result: (rows, n) and (rows - first, n).
+        """
+        drawn = self.sample(fields[first:], generator)
+        return self.mean(fields), drawn
+
     @abstractmethod
     def self_energy(self, x: Tensor) -> Tensor:
         """s(x) of all units together, without the last axis."""
@@ -123,6 +139,13 @@ class BernoulliUnits(Units):
     def draw(self, fields: Tensor, generator: torch.Generator) -> Tensor:
         """Zeros and ones in the memory of the fields."""
         return _below(fields.sigmoid_(), generator)
+
+    def mean_and_draw(
+        self, fields: Tensor, first: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Probabilities in the memory of the fields, and zeros and ones."""
+        means = fields.sigmoid_()
+        return means, _below(means[first:].clone(), generator)
 
     def self_energy(self, x: Tensor) -> Tensor:
         """None."""

@@ -86,7 +86,7 @@ class ExactDreams(Chains):
         law = (-layers.free_energy(states)).softmax(0)
         rows = states[torch.multinomial(law, 300, replacement=True, generator=generator)]
         both = torch.cat([batch, rows])
-        return Phases(both, layers.hidden_fields(both))
+        return Phases(both, layers.hidden_mean(both))
 
 
 def test_a_step_follows_the_exact_slopes_on_average(network, joint):
