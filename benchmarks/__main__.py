@@ -28,6 +28,7 @@ SECTIONS = (
     "mixtures",
     "spins",
     "machines",
+    "digits",
     "imports",
     "floors",
 )

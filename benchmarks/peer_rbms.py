@@ -119,6 +119,14 @@ class ScikitLearn:
         self.model.intercept_visible_ = machine.visible_bias.detach().numpy().copy()
         self.model.intercept_hidden_ = machine.hidden_bias.detach().numpy().copy()
 
+    @staticmethod
+    def copy(model: Any, machine: RestrictedBoltzmannMachine) -> None:
+        """Give a machine of ours the numbers of one of theirs."""
+        with torch.no_grad():
+            machine.weights.copy_(torch.from_numpy(model.components_.T.copy()))
+            machine.visible_bias.copy_(torch.from_numpy(model.intercept_visible_))
+            machine.hidden_bias.copy_(torch.from_numpy(model.intercept_hidden_))
+
     def sweeps(self, v: Tensor, n: int) -> Callable[[], Any]:
         """A call that makes ``n`` sweeps of chains at v, one for each row."""
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks import (
     batches,
     chains,
+    digits,
     floors,
     hidden_markov,
     imports,
@@ -54,6 +55,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "mixtures": mixtures.section,
     "spins": spins.section,
     "machines": machines.section,
+    "digits": digits.section,
     "imports": imports.section,
     "floors": floors.section,
 }
@@ -68,6 +70,7 @@ ON_GPU = (
     "mixtures",
     "spins",
     "machines",
+    "digits",
 )
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25

@@ -265,6 +265,18 @@ def test_machines_are_compared_without_peers(root: Path, tmp_path: Path) -> None
     assert all(row["measured"] > 0 for row in rows if row["unit"] != "nats")
 
 
+def test_digits_are_judged_without_peers(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    options = ["--only", "digits", "--rows", "20", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True)
+    rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["digits"]
+    nats = {row["what"]: row["measured"] for row in rows if row["unit"] == "nats"}
+    assert nats["independent pixels"] == pytest.approx(-25.24, abs=0.01)
+    assert nats["RBM 64, defaults, seed 0"] > -24.0
+    assert nats["DBN [64, 64], defaults"] > -24.0
+
+
 def test_dwave_finds_the_same_ground_states() -> None:
     if not Dwave.installed():
         pytest.skip("needs dwave-samplers, which is not installed")
