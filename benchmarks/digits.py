@@ -123,6 +123,11 @@ def _learned(learn: Callable[[], Any]) -> tuple[Any, float]:
     return found, process_time() - start
 
 
+def _told(score: float, log_z: LogPartition, seconds: float) -> str:
+    """A score with more digits, its error and what it took."""
+    return f"{score:.3f}, s.e. {log_z.standard_error:.3f}; {seconds:.1f} CPU s"
+
+
 def _agreement(name: str, forward: LogPartition, reverse: LogPartition) -> Row:
     """How far both directions of annealing are apart."""
     note = f"{float(forward):.3f} and {float(reverse):.3f}"
@@ -143,7 +148,7 @@ def _scikit_learn(settings: Settings, digits: Digits) -> Row:
     machine.base_bias.copy_(digits.seen.mean(0).clamp(1e-3, 1 - 1e-3).logit())
     log_z = _annealed(settings, machine)
     score = float(machine.log_weight(digits.unseen).mean()) - float(log_z)
-    note = f"s.e. {log_z.standard_error:.3f}; {seconds:.1f} CPU s; lr .05, batch 20, 150 epochs"
+    note = f"{_told(score, log_z, seconds)}; lr .05, batch 20, 150 epochs"
     return measurement("scikit-learn, 64 hidden", score, "nats", note=note)
 
 
@@ -167,7 +172,7 @@ def _restricted(
         for part in (digits.unseen, digits.seen)
     ]
     name = f"RBM {hidden}, {words}"
-    note = f"s.e. {forward.standard_error:.3f}; seen {scores[1]:.2f}; {seconds:.1f} CPU s"
+    note = f"{_told(scores[0], forward, seconds)}; seen {scores[1]:.2f}"
     yield measurement(
         name, scores[0], "nats", target=settings.target(target), more=True, note=note
     )
@@ -193,7 +198,7 @@ def _bounds(
             float(model.log_prob_bound(digits.unseen, importance=flag, **options).mean())
             for flag in (False, True)
         )
-    note = f"s.e. {log_z.standard_error:.3f}; importance {tighter:.2f}; {seconds:.1f} CPU s"
+    note = f"{_told(bound, log_z, seconds)}; importance {tighter:.3f}"
     return measurement(name, bound, "nats", target=settings.target(target), more=True, note=note)
 
 

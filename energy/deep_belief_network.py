@@ -97,7 +97,7 @@ class DeepBeliefNetwork(LayeredNetwork):
             start: machines above the first start at the one below ("transposed"), or at small
                 weights ("random").
             k: sweeps of the chains per step.
-            epochs: passes over the rows per layer; None for as many as make 12,000 steps.
+            epochs: passes over the rows per layer; None for as many as make 10,000 steps.
             batch_size: rows per step.
             chains: of "pcd" and "pt".
             lr: rate of the first step of the first layer.
@@ -185,7 +185,7 @@ class DeepBeliefNetwork(LayeredNetwork):
             method: chains on top that go on ("pcd"), which first find to the law of the machine
                 there, or start at the data ("cd").
             k: sweeps of the chains per step.
-            epochs: passes over the rows; None for as many as make 12,000 steps.
+            epochs: passes over the rows; None for as many as make 10,000 steps.
             batch_size: rows per step.
             chains: of "pcd".
             lr: rate of the first step; it falls to zero.

@@ -155,7 +155,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
                 data; "pt", chains that go on, each with replicas at several temperatures, which
                 cross between modes.
             k: sweeps of the chains per step.
-            epochs: passes over the rows; None for as many as make 12,000 steps.
+            epochs: passes over the rows; None for as many as make 10,000 steps.
             batch_size: rows per step.
             chains: of "pcd" and "pt".
             temperatures: of "pt".

@@ -29,7 +29,7 @@ class Settings:
         method: "pcd", chains that go on from step to step; "cd", chains that start at the data;
             "pt", chains that go on, each with replicas at several temperatures.
         k: sweeps of the chains per step.
-        epochs: passes over the rows; None for as many as make 12,000 steps.
+        epochs: passes over the rows; None for as many as make 10,000 steps.
         batch_size: rows per step.
         chains: of "pcd" and "pt".
         temperatures: of "pt".

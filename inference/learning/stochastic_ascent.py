@@ -48,7 +48,7 @@ class Schedule:
     epochs: int | None = None
     batch_size: int = 50
     lr: float = 0.1
-    steps: int = 12_000
+    steps: int = 10_000
     averaged: float = 0.5
 
     def __post_init__(self) -> None:
