@@ -19,6 +19,7 @@ from energy.boltzmann.pairwise_units import PairwiseUnits
 from energy.boltzmann.units import checked_units
 from inference.inputs import Values, as_whole
 from inference.random import GeneratorLike, as_generator
+from inference.sampling.annealed_importance import LogPartition
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -114,16 +115,19 @@ class BoltzmannMachine(PairwiseUnits):
         """
         return -self.temperature * self._log_sums(v)
 
-    def log_prob(self, x: Values) -> Tensor:
-        """Log-probability of visible units, exactly, (...), nats; -1 is missing and summed out.
+    def log_prob(
+        self, x: Values, *, log_partition: LogPartition | Tensor | float | None = None
+    ) -> Tensor:
+        """Log-probability of visible units, (...), nats; -1 is missing and summed out.
 
         Arguments:
             x: visible units, (..., n_visible).
+            log_partition: log Z, if it is known or has been estimated; None sums exactly.
 
         Raises:
             ValueError: other values, or a machine too large to be summed.
         """
-        return self._log_sums(x) - self.exact_log_partition()
+        return self._log_sums(x) - self._log_z(log_partition)
 
     def exact_log_partition(self) -> Tensor:
         """Log Z, (), nats: over all states of at most 22 units, of more as the graph allows.

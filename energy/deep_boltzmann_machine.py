@@ -117,7 +117,6 @@ class DeepBoltzmannMachine(LayerStack):
         iterations = as_whole("iterations", iterations, least=1)
         n_samples = as_whole("n_samples", n_samples, least=1)
         rows = self._rows("x", x).double()
-        total = self.exact_log_partition() if log_partition is None else float(log_partition)
         law = self._hidden_law(rows)
         with torch.no_grad():
             means = law.settled(iterations)
@@ -126,7 +125,7 @@ class DeepBoltzmannMachine(LayerStack):
             hidden = law.importance_bounds(means, n_samples, source)
         else:
             hidden = law.bounds(means.even)
-        return rows @ self.biases[0].double() + hidden - total
+        return rows @ self.biases[0].double() + hidden - self._log_z(log_partition)
 
     # Layers --------------------------------------------------------------------------------------
 

@@ -70,17 +70,32 @@ class EnergyModel(Model, Annealable):
         """Log of the unnormalised probability, (batch,), nats: minus the energy."""
         return -self.energy(x)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log-probability, (batch,), nats; sums over all states exactly.
+    def log_prob(
+        self, x: Tensor, *, log_partition: LogPartition | Tensor | float | None = None
+    ) -> Tensor:
+        """Log-probability, (batch,), nats.
+
+        Arguments:
+            x: states.
+            log_partition: log Z, if it is known or has been estimated; None sums over all states
+                exactly. The error of an estimate is that of every log-probability.
 
         Raises:
-            ValueError: if the model is too large for that.
+            ValueError: None for a model that is too large to be summed.
         """
-        return self.log_weight(x) - self.exact_log_partition()
+        return self.log_weight(x) - self._log_z(log_partition)
 
-    def score(self, x: Tensor) -> float:
-        """Mean log-probability, nats."""
-        return float(self.log_prob(x).mean())
+    def score(
+        self, x: Tensor, *, log_partition: LogPartition | Tensor | float | None = None
+    ) -> float:
+        """Mean log-probability, nats; see ``log_prob``."""
+        return float(self.log_prob(x, log_partition=log_partition).mean())
+
+    def _log_z(self, given: LogPartition | Tensor | float | None) -> Tensor | float:
+        """Log Z as it was given, or summed."""
+        if given is None:
+            return self.exact_log_partition()
+        return given if isinstance(given, Tensor) else float(given)
 
     def log_partition(
         self,

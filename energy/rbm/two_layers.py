@@ -21,6 +21,7 @@ from energy.rbm.units import Units
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole
 from inference.random import GeneratorLike, as_generator
+from inference.sampling.annealed_importance import LogPartition
 
 __all__ = ["TwoLayers"]
 
@@ -146,13 +147,20 @@ class TwoLayers(EnergyModel):
         """
         return exact_log_partition(self.layers())
 
-    def log_prob(self, x: Values) -> Tensor:
-        """Log-probability of visible units, (...), nats, float64; sums the smaller layer exactly.
+    def log_prob(
+        self, x: Values, *, log_partition: LogPartition | Tensor | float | None = None
+    ) -> Tensor:
+        """Log-probability of visible units, (...), nats, float64.
+
+        Arguments:
+            x: visible units.
+            log_partition: log Z, if it is known or has been estimated; None sums the smaller
+                layer exactly.
 
         Raises:
-            ValueError: if both layers are too large for that.
+            ValueError: None for two layers that are too large to be summed.
         """
-        return self.log_weight(x).double() - self.exact_log_partition()
+        return self.log_weight(x).double() - self._log_z(log_partition)
 
     # Layers --------------------------------------------------------------------------------------
 

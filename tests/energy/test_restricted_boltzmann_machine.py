@@ -226,3 +226,17 @@ def test_a_pipeline_of_scikit_learn_learns_features():
     assert LogisticRegression().fit(rows, labels).score(rows, labels) < 0.8
     assert not machine.history
     assert len(copied.named_steps["rbm"].history) == 100
+
+
+def test_a_log_partition_that_is_known_is_not_summed_again():
+    machine = RestrictedBoltzmannMachine(40, 40, generator=0)
+    rows = torch.zeros(2, 40)
+    with pytest.raises(ValueError, match="2\\^40"):
+        machine.log_prob(rows)
+    estimate = machine.log_partition("ais", betas=20, chains=10, generator=0)
+    expected = machine.log_weight(rows).double() - float(estimate)
+    torch.testing.assert_close(machine.log_prob(rows, log_partition=estimate), expected)
+    assert machine.score(rows, log_partition=estimate) == pytest.approx(float(expected.mean()))
+    small = RestrictedBoltzmannMachine(3, 2, generator=0)
+    known = small.log_prob(rows[:, :3], log_partition=small.log_partition())
+    torch.testing.assert_close(known, small.log_prob(rows[:, :3]))
