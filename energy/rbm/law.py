@@ -85,6 +85,20 @@ class LayerLaw(TemperedLaw[LayerState]):
         own = layers.visible.self_energy(state.visible).double()
         return (1 - beta) * bias[:, 0] + beta * bias[:, 1] + hidden - own
 
+    def log_ratio(self, state: LayerState, before: Beta, after: Beta) -> Tensor:
+        """g(v, after) - g(v, before), (chain,) float64, nats; no state is impossible.
+
+        What both have in common is computed once.
+        """
+        layers = self.layers
+        fields = layers.hidden_bias + state.overlap
+        hidden = [
+            layers.hidden.log_normalizer(_across(beta, fields) * fields).sum(1).double()
+            for beta in (before, after)
+        ]
+        bias = torch.mv(state.visible, layers.visible_bias - self.base).double()
+        return (after - before) * bias + hidden[1] - hidden[0]
+
     def step(self, state: LayerState, beta: Beta, generator: torch.Generator) -> LayerState:
         """State after the hidden layer has been drawn, and then the visible one."""
         layers, share = self.layers, _across(beta, state.overlap)

@@ -88,3 +88,17 @@ def test_bad_positions_are_refused(machine):
         law.init(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="0 and 1"):
         law.init(torch.full((2, 4), -1.0))
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden"),
+    [("bernoulli", "rectified"), ("gaussian", "bernoulli"), ("bernoulli", "gaussian")],
+)
+def test_ratios_are_differences_of_log_densities(machine, visible, hidden):
+    """For one inverse temperature, and for one of every chain."""
+    law = machine(5, 4, visible, hidden).tempered_law(base=torch.linspace(-1, 1, 5).double())
+    state = law.start(6, torch.Generator().manual_seed(0))
+    pairs = [(0.2, 0.7), (torch.linspace(0, 0.5, 6).double(), torch.linspace(0.4, 1, 6).double())]
+    for before, after in pairs:
+        expected = law.log_density(state, after) - law.log_density(state, before)
+        torch.testing.assert_close(law.log_ratio(state, before, after), expected)
