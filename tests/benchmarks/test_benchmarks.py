@@ -267,7 +267,7 @@ def test_machines_are_compared_without_peers(root: Path, tmp_path: Path) -> None
 
 def test_digits_are_judged_without_peers(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "measured.json"
-    options = ["--only", "digits", "--rows", "10", "--no-peers"]
+    options = ["--only", "digits", "--rows", "20", "--no-peers"]
     command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
     subprocess.run(command, cwd=root, check=True)
     rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["digits"]
