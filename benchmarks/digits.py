@@ -135,7 +135,11 @@ def _agreement(settings: Settings, name: str, forward: LogPartition, reverse: Lo
     note = f"{float(forward):.3f} and {float(reverse):.3f}"
     apart = abs(float(forward) - float(reverse))
     return measurement(
-        f"{name}: forward and reverse apart", apart, "nats", target=APART, note=note
+        f"{name}: forward and reverse apart",
+        apart,
+        "nats",
+        target=settings.target(APART),
+        note=note,
     )
 
 

@@ -38,11 +38,12 @@ NOTES = (
     "         products: the two products of matrices alone; a tie is at least",
     f"         {TIE} of the tight loop; targets are for {FEW_CHAINS} chains",
     f"pcd      steps a second of fit(), one sweep of persistent chains each, {BATCH} rows",
+    "         centred: the same with centred gradients, as rbms has them",
     "cd       the same with chains that start at the data",
     f"ais      seconds, {AIS_CHAINS} chains x {TEMPERATURES} temperatures",
     "bf16     fit(chain_dtype=torch.bfloat16) against float32; and its bias: machines of bars and",
     "         stripes, 16 x 12, learned with either, exact log-likelihood per pattern in float64",
-    f"gemm     sgemm {GEMM} of this machine, and the share that the sweeps' products reach",
+    f"gemm     sgemm {GEMM} of this machine, and its share that whole sweeps reach",
     "peers: rbms (centred gradients; no files, no logs), learnergy (its fit, with its figures),",
     "scikit-learn; one thread each, single precision",
 )
@@ -208,6 +209,7 @@ def _persistent(
     calls = {
         "ours": _epoch(settings, own, rows, chains=chains),
         "bfloat16": _epoch(settings, short, rows, chains=chains, chain_dtype=torch.bfloat16),
+        "centred": _epoch(settings, _machine(settings), rows, chains=chains, centered=True),
     }
     if settings.peers:
         if Rbms.installed():
@@ -220,6 +222,7 @@ def _persistent(
     ratio = rates["bfloat16"] / rates["ours"]
     yield measurement(label, rates["ours"], "1/s")
     yield measurement(f"bf16 {label}", rates["bfloat16"], "1/s", note=f"{ratio:.2f} x float32")
+    yield measurement(f"centred {label}", rates["centred"], "1/s", peer=rates.get("rbms"))
     for name in ("rbms", "scikit-learn"):
         if name in rates:
             wanted = name == "rbms" and chains == MANY_CHAINS
@@ -250,7 +253,7 @@ def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Ite
 
 def _steps(calls: dict[str, Callable[[], Any]], steps: int) -> list[Contender]:
     """Contenders by their steps a pass, of which ours make several."""
-    own = ("ours", "bfloat16")
+    own = ("ours", "bfloat16", "centred")
     return [
         Contender.repeating(name, call, steps * PASSES if name in own else steps)
         for name, call in calls.items()
@@ -281,7 +284,7 @@ def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterat
 def _bias(settings: Settings) -> Row:
     """What short products cost in likelihood, over some seeds."""
     rows, epochs = patterns(4), settings.rows(EPOCHS)
-    scores = {}
+    scores, shifts = {}, []
     for dtype in (None, torch.bfloat16):
         found = []
         for seed in range(5):
@@ -290,8 +293,19 @@ def _bias(settings: Settings) -> Row:
                 rows, epochs=epochs, lr=0.3, chain_dtype=dtype, generator=seed, progress=False
             )
             found.append(machine.score(rows))
+            if dtype is None:
+                shifts.append(_rounded(machine, rows))
         scores[dtype] = np.array(found)
     gap = scores[torch.bfloat16] - scores[None]
     error = gap.std(ddof=1) / len(gap) ** 0.5
-    note = f"float32 {scores[None].mean():.3f}, difference {gap.mean():+.3f} (s.e. {error:.3f})"
+    note = f"float32 {scores[None].mean():.3f}, difference {gap.mean():+.3f} (s.e. {error:.3f}); "
+    note += f"weights rounded afterwards {np.mean(shifts):+.4f}"
     return measurement("bf16 log-likelihood", scores[torch.bfloat16].mean(), "nats", note=note)
+
+
+def _rounded(machine: RestrictedBoltzmannMachine, rows: torch.Tensor) -> float:
+    """What rounding its weights does to the log-likelihood of a machine, exactly."""
+    before = machine.score(rows)
+    with torch.no_grad():
+        machine.weights.copy_(machine.weights.to(torch.bfloat16))
+    return machine.score(rows) - before
