@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from energy.energy_model import annealed_draws
 from energy.neural.objectives import loss_of
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
 from energy.neural.rows import check_network, checked_output, checked_shape, read_rows
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["NeuralEnergy"]
 
 Move: TypeAlias = Literal["mala", "ula", "hmc"]
-
-#: Share of the steps of ``sample`` in which beta rises from the base law's to the model's.
-RISING = 0.5
 
 #: Log Z of a standard normal variable.
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -332,9 +330,7 @@ class NeuralEnergy(Model, Annealable):
             law = adapted(law, steps=50, generator=source, progress=False)
         if begin is not None:
             return law.position(law.run(law.init(begin), [1.0] * steps, source))
-        rise = np.linspace(0.0, 1.0, int(RISING * steps), endpoint=False).tolist()
-        betas = [*rise, *[1.0] * (steps - len(rise))]
-        return law.position(law.run(law.start(n, source), betas, source))
+        return annealed_draws(law, n, steps, source)
 
     # Learning ------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from energy.deep_boltzmann.hidden_law import HiddenLaw
+from energy.rbm.chains import phase_shares
 from energy.rbm.units import BernoulliUnits
 from inference.inputs import as_whole
 from inference.learning.stochastic_ascent import Learner
@@ -125,16 +126,14 @@ class JointLearner(Learner):
         w, even_bias, odd_bias = self._numbers()
         even, fields = self._chains, self._chains
         for _ in range(self._settings.k):
-            even = self._units.sample(torch.addmm(even_bias, self._chains, w.T), generator)
+            even = self._units.draw(torch.addmm(even_bias, self._chains, w.T), generator)
             fields = torch.addmm(odd_bias, even, w)
             self._chains = self._units.sample(fields, generator)
         self._last = even[:, : len(self._means)]
         return even, fields
 
     def _row_shares(self, rows: int) -> Tensor:
-        """1 / B for rows of the data and -1 / C for chains, (B + C, 1); kept from step to step."""
+        """Shares of rows in both phases, kept from step to step."""
         if rows not in self._shares:
-            like, chains = self._chains, len(self._chains)
-            parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
-            self._shares[rows] = torch.cat(parts)
+            self._shares[rows] = phase_shares(rows, len(self._chains), self._chains)
         return self._shares[rows]

@@ -17,7 +17,14 @@ from energy.rbm.layers import Layers
 from energy.rbm.settings import Settings
 from energy.rbm.tempered_chains import coldest, ladder, tempered_sweep
 
-__all__ = ["Chains", "Phases", "chains_of"]
+__all__ = [
+    "Chains",
+    "ContrastiveChains",
+    "PersistentChains",
+    "Phases",
+    "chains_of",
+    "phase_shares",
+]
 
 
 class Phases(NamedTuple):
@@ -178,3 +185,14 @@ def chains_of(settings: Settings, layers: Layers, generator: torch.Generator) ->
         return TemperedChains(first, settings.temperatures, settings.k)
     hidden = layers.draw_hidden(first, generator)
     return PersistentChains(hidden, settings.k, settings.chain_dtype)
+
+
+def phase_shares(rows: int, chains: int, like: Tensor) -> Tensor:
+    """What rows of both phases weigh in a gradient: 1 / B for data, -1 / C for chains, (B + C, 1).
+
+    Example:
+        >>> phase_shares(1, 2, torch.zeros(0)).tolist()
+        [[1.0], [-0.5], [-0.5]]
+    """
+    parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
+    return torch.cat(parts)

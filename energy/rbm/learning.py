@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from energy.rbm.chains import Chains
+from energy.rbm.chains import Chains, phase_shares
 from energy.rbm.layers import Layers
 from energy.rbm.settings import Settings
 from energy.rbm.units import GaussianUnits
@@ -76,7 +76,7 @@ class MachineLearner(Learner):
         self._activity = torch.full_like(layers.hidden_bias, settings.sparsity or 0.5)
         self._rows, self._others, self._mean = rows[:COMPARED], others, rows.mean(0)
         self._last = rows[:0]
-        self._shares = rows.new_zeros(0, 1)
+        self._sizes, self._shares = (0, 0), rows.new_zeros(0, 1)
 
     def step(self, batch: Tensor, rate: float, taken: int, generator: torch.Generator) -> None:
         """Change the parameters on some rows; see ``Learner.step``."""
@@ -152,9 +152,7 @@ class MachineLearner(Learner):
             self._gradients["hidden_bias"].add_(pull)
 
     def _row_shares(self, rows: int, chains: int) -> Tensor:
-        """1 / B for rows of the data and -1 / C for chains, (B + C, 1); kept from step to step."""
-        if len(self._shares) != rows + chains:
-            like = self._shares
-            parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
-            self._shares = torch.cat(parts)
+        """Shares of rows in both phases, kept from step to step."""
+        if self._sizes != (rows, chains):
+            self._sizes, self._shares = (rows, chains), phase_shares(rows, chains, self._shares)
         return self._shares
