@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from energy.pictures import new_axes, plain
 from inference.palette import AMBER, BLUE, INK, MUTED
+from inference.pictures import new_axes, plain
 from inference.sampling.log_partition_estimate import LogPartition
 
 if TYPE_CHECKING:

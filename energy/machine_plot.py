@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from energy.pictures import as_pictures, in_rows, new_axes, plain, tiled
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.inputs import Values, as_tensors, as_whole
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, SERIES
+from inference.pictures import as_pictures, in_rows, new_axes, plain, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

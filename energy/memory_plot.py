@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from energy.hopfield.capacity import Overlaps, retrieval_overlap
-from energy.pictures import as_pictures, in_rows, new_axes, plain, tiled
 from inference.inputs import Values, as_tensors
 from inference.palette import AMBER, GREEN, INK, PAPER
+from inference.pictures import as_pictures, in_rows, new_axes, plain, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
