@@ -22,7 +22,8 @@ from energy.rbm.units import BernoulliUnits
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.inputs import Values, as_whole
 from inference.learning.checkpoint import Checkpoint, fingerprint
-from inference.learning.stochastic_ascent import Schedule, ascend
+from inference.learning.schedule import Schedule
+from inference.learning.trainer import train
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_importance import LogPartition
 
@@ -33,6 +34,9 @@ __all__ = ["DeepBoltzmannMachine"]
 
 #: Steps of all layers together, where the first one has been learned before.
 STEPS = 6_000
+
+#: Share of the steps, the last ones, whose parameters are averaged.
+AVERAGED = 0.5
 
 
 class DeepBoltzmannMachine(LayerStack):
@@ -257,7 +261,7 @@ class DeepBoltzmannMachine(LayerStack):
             True
         """
         settings = Settings(mean_field_steps, k, chains, l2)
-        schedule = Schedule(epochs, batch_size, lr, steps=STEPS)
+        schedule = Schedule(epochs, batch_size, lr, steps=STEPS, averaged=AVERAGED)
         Schedule(pretrain_epochs)
         rows = self._rows("data", data).detach()
         if not len(rows):
@@ -289,7 +293,7 @@ class DeepBoltzmannMachine(LayerStack):
                 progress=progress,
             )
         learner = self._learner(below, rows, settings, source)
-        found, self.history = ascend(
+        found, self.history = train(
             learner, rows, schedule, source, checkpoint=file, progress=progress
         )
         self._take(found, means)

@@ -16,11 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from energy.energy_model import annealed_draws
+from energy.neural.noise_contrastive import Normalizer
 from energy.neural.objectives import loss_of
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
 from energy.neural.rows import check_network, checked_output, checked_shape, read_rows
-from energy.neural.training import LearningMethod, Settings, train
+from energy.neural.training import LearningMethod, Settings
 from inference.inputs import Values, as_whole
+from inference.learning.descent import Player, descend
+from inference.learning.optimization import Optimization
+from inference.learning.schedule import Schedule
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
@@ -39,12 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["NeuralEnergy"]
 
 Move: TypeAlias = Literal["mala", "ula", "hmc"]
-
-#: Log Z of a standard normal variable.
-HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-
-#: Learning rate of the normaliser in units of that of the network.
-NORMALIZER_RATE = 10.0
 
 
 class NeuralEnergy(Model, Annealable):
@@ -378,7 +376,8 @@ class NeuralEnergy(Model, Annealable):
 
         Raises:
             ValueError: data with NaN, or of another shape; an unknown method or a number that
-                makes no sense; a network without parameters to learn; a loss that overflows.
+                makes no sense; a network without parameters to learn.
+            FloatingPointError: a loss that overflows; the step is not taken.
 
         Example:
             >>> source = torch.Generator().manual_seed(0)
@@ -404,18 +403,21 @@ class NeuralEnergy(Model, Annealable):
         self._adopt(rows)
         base = self.base()
         # Exact for a network of zeros, where the confining term is all.
-        normalizer = base.scale.log().add(HALF_LOG_2PI).sum().requires_grad_()
-        noise = base if noise is None else noise
+        normalizer = Normalizer(base)
+        noise, kernel = base if noise is None else noise, self.kernel()
         loss = loss_of(
-            settings, self._energy, self._output, self.kernel(), base, noise, normalizer, source
+            settings, self._energy, self._output, kernel, base, noise, normalizer, source
         )
-        groups = [{"params": learned, "lr": settings.lr}]
         contrasts = settings.method == "noise-contrastive"
         if contrasts:
-            groups.append({"params": [normalizer], "lr": NORMALIZER_RATE * settings.lr})
-        self.history = train(loss, groups, rows, settings, source, progress)
+            learned.append(normalizer.risen)
+        player = Player[Tensor]("", learned, lambda *given: (loss(*given), {}))
+        schedule = Schedule(settings.epochs, settings.batch_size, settings.lr)
+        self.history = descend(
+            self, [player], rows, schedule, Optimization(), source, progress=progress
+        )
         if contrasts:
-            self.log_normalizer = normalizer.detach()
+            self.log_normalizer = normalizer().detach()
         return self
 
     def _adopt(self, rows: Tensor) -> None:

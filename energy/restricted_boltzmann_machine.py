@@ -24,7 +24,7 @@ from energy.rbm.starting_point import fit_independent, mean_bias
 from energy.rbm.two_layers import TwoLayers
 from inference.inputs import Values, as_whole
 from inference.learning.checkpoint import Checkpoint, fingerprint
-from inference.learning.stochastic_ascent import ascend
+from inference.learning.trainer import train
 from inference.random import GeneratorLike, as_generator
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
         learner = MachineLearner(
             layers, settings, chains_of(settings, layers, source), rows, others
         )
-        learned, self.history = ascend(
+        learned, self.history = train(
             learner, rows, settings.schedule, source, checkpoint=file, progress=progress
         )
         with torch.no_grad():

@@ -25,9 +25,11 @@ from inference.information import (
     perplexity,
     pointwise_mutual_information,
 )
+from inference.learning.callbacks import Callback, EarlyStopping, Evaluate
 from inference.learning.em import expectation_maximization
 from inference.learning.estimators import score_function
 from inference.learning.lbfgs import minimize
+from inference.learning.optimization import Optimization
 from inference.model import Model
 from inference.sampling.adaptation import adapted, warm_up
 from inference.sampling.annealed_importance import annealed_importance_sampling
@@ -52,9 +54,12 @@ __all__ = [
     "ULA",
     "ApproximateResult",
     "Binary",
+    "Callback",
     "ColoredGibbs",
     "ContinuousLaw",
     "ConvergenceWarning",
+    "EarlyStopping",
+    "Evaluate",
     "Factor",
     "FactorGraph",
     "GibbsWithGradients",
@@ -63,6 +68,7 @@ __all__ = [
     "Model",
     "NormalBase",
     "OneHot",
+    "Optimization",
     "PairwiseArrays",
     "Plan",
     "RandomWalk",

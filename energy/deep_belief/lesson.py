@@ -23,7 +23,7 @@ from energy.rbm.layers import Layers
 from energy.rbm.learning import MachineLearner
 from energy.rbm.settings import Settings
 from inference.learning.checkpoint import Checkpoint, fingerprint
-from inference.learning.stochastic_ascent import ascend
+from inference.learning.trainer import train
 
 __all__ = ["Lesson", "UpDownMethod"]
 
@@ -77,7 +77,7 @@ class Lesson:
         learner = StackLearner(settled, MachineLearner(layers, settings, chains, means), None)
         rows = self._labelled() if labelled else self.rows
         phase = f"layer {len(settled) + 1}"
-        found, history = self._ascend(learner, rows, settings, phase, settled)
+        found, history = self._train(learner, rows, settings, phase, settled)
         layers.weights.copy_(found["top.weights"])
         layers.visible_bias.copy_(found["top.visible_bias"])
         layers.hidden_bias.copy_(found["top.hidden_bias"])
@@ -106,13 +106,13 @@ class Lesson:
         dreams = Dreams(chains, memory.n_below)
         machine = MachineLearner(memory.layers, settings, dreams, means)
         learner = StackLearner(deepcopy(list(layers)), machine, dreams)
-        return self._ascend(learner, self._labelled(), settings, "up-down", layers)
+        return self._train(learner, self._labelled(), settings, "up-down", layers)
 
     def _labelled(self) -> Tensor:
         """Visible units and those of the labels, (n, n_visible + K)."""
         return torch.cat([self.rows, self.label], 1)
 
-    def _ascend(
+    def _train(
         self,
         learner: StackLearner,
         rows: Tensor,
@@ -133,7 +133,7 @@ class Lesson:
             os.makedirs(self.folder, exist_ok=True)
             name = phase.replace(" ", "_").replace("-", "_")
             checkpoint = Checkpoint(os.path.join(self.folder, f"{name}.safetensors"), about)
-        found, history = ascend(
+        found, history = train(
             learner,
             rows,
             settings.schedule,

@@ -15,7 +15,7 @@ from energy.deep_belief.directed_layer import DirectedLayer
 from energy.rbm.chains import Chains, Phases
 from energy.rbm.layers import Layers
 from energy.rbm.learning import MachineLearner
-from inference.learning.stochastic_ascent import Learner
+from inference.learning.trainer import Learner
 
 __all__ = ["Dreams", "StackLearner", "delta_rule"]
 
@@ -75,7 +75,7 @@ class Dreams(Chains):
         self._chains.recall(memory)
 
 
-class StackLearner(Learner):
+class StackLearner(Learner[Tensor]):
     """Steps of a machine that stands on directed layers, and of these if it dreams.
 
     Rows are visible units and then the label's, if there is one. Recognition draws the layers

@@ -18,7 +18,7 @@ from energy.deep_boltzmann.hidden_law import HiddenLaw
 from energy.rbm.chains import phase_shares
 from energy.rbm.units import BernoulliUnits
 from inference.inputs import as_whole
-from inference.learning.stochastic_ascent import Learner
+from inference.learning.trainer import Learner
 
 __all__ = ["JointLearner", "Settings"]
 
@@ -49,7 +49,7 @@ class Settings:
             raise ValueError(f"l2 must be at least 0 and finite, found {self.l2}")
 
 
-class JointLearner(Learner):
+class JointLearner(Learner[Tensor]):
     """Takes steps of all parameters together; the layers are two sides.
 
     Arguments:

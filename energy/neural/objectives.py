@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ def loss_of(
     kernel: ContinuousKernel,
     base: NormalBase,
     noise: Base,
-    normalizer: Tensor,
+    normalizer: Callable[[], Tensor],
     generator: torch.Generator,
 ) -> Loss:
     """The loss of a method.
@@ -37,7 +39,7 @@ def loss_of(
         kernel: of chains under the energy.
         base: where chains begin, and whose scale is the unit of noise.
         noise: what data are told from.
-        normalizer: log Z as it is learned, ().
+        normalizer: gives log Z as it is learned, ().
         generator: of the first chains.
     """
     if settings.method == "denoising":

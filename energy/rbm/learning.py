@@ -17,7 +17,7 @@ from energy.rbm.chains import Chains, phase_shares
 from energy.rbm.layers import Layers
 from energy.rbm.settings import Settings
 from energy.rbm.units import GaussianUnits
-from inference.learning.stochastic_ascent import Learner
+from inference.learning.trainer import Learner
 
 __all__ = ["MachineLearner"]
 
@@ -28,7 +28,7 @@ FOLLOWED = 0.05
 COMPARED = 1000
 
 
-class MachineLearner(Learner):
+class MachineLearner(Learner[Tensor]):
     """Steps up the likelihood of a machine of two layers.
 
     Centring takes the means of units off before products are made, which changes the metric of

@@ -14,11 +14,14 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 
 from inference.inputs import as_whole
-from inference.learning.stochastic_ascent import Schedule
+from inference.learning.schedule import Schedule
 
 __all__ = ["LearningMethod", "Settings"]
 
 LearningMethod: TypeAlias = Literal["cd", "pcd", "pt"]
+
+#: Share of the steps, the last ones, whose parameters are averaged.
+AVERAGED = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Settings:
     @property
     def schedule(self) -> Schedule:
         """How long and how fast."""
-        return Schedule(self.epochs, self.batch_size, self.lr)
+        return Schedule(self.epochs, self.batch_size, self.lr, averaged=AVERAGED)
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values."""

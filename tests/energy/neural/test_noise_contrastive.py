@@ -45,7 +45,7 @@ def test_step_uses_energy_normalizer_and_noise() -> None:
     noise, c = NormalBase([1.0], 2.0), torch.tensor(0.4, requires_grad=True)
     energy = lambda x: x.square().sum(1)  # noqa: E731
     batch = torch.tensor([[0.5], [1.5]], dtype=torch.float64)
-    loss = NoiseContrastive(energy, noise, c, 3)(batch, torch.Generator().manual_seed(0))
+    loss = NoiseContrastive(energy, noise, lambda: c, 3)(batch, torch.Generator().manual_seed(0))
     draws = noise.sample(6, torch.Generator().manual_seed(0))
     g = [-energy(x) - c - noise.log_prob(x) for x in (batch, draws)]
     assert torch.allclose(loss, noise_contrastive_loss(*g))

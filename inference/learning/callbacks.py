@@ -1,0 +1,139 @@
+"""What happens between the epochs of learning: figures of one's own, and an early end.
+
+.. math:: t^* = \\arg\\max_t f(\\theta_t), \\qquad \\text{stop at } t^* + \\text{patience}
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from inference.inputs import as_whole
+
+__all__ = ["Callback", "EarlyStopping", "Evaluate"]
+
+
+class Callback(ABC):
+    """Is called after every epoch, with a model in evaluation mode and without gradients.
+
+    What it remembers goes into checkpoints: learning that was interrupted goes on with it.
+    """
+
+    @abstractmethod
+    def after_epoch(self, model: nn.Module, figures: dict[str, Any]) -> bool:
+        """Look at a model and say whether to stop.
+
+        Arguments:
+            model: as learning would leave it behind now, with averaged weights if it averages.
+            figures: of the epoch, as the history will hold them; more may be added.
+        """
+
+    def memory(self) -> dict[str, Tensor]:
+        """Tensors without which it could not go on."""
+        return {}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Take over what ``memory`` of such a callback returned."""
+
+    def finish(self, model: nn.Module) -> None:  # noqa: B027
+        """Have the last word on the model, when learning has ended."""
+
+
+class Evaluate(Callback):
+    """Adds figures of the model to the history.
+
+    Arguments:
+        function: from the model to figures by name: numbers, or lists of them.
+        every: so many epochs.
+
+    Raises:
+        TypeError, ValueError: ``every`` is no whole number from 1.
+
+    Example:
+        >>> count = Evaluate(lambda model: {"numbers": sum(x.numel() for x in model.parameters())})
+        >>> figures = {"epoch": 1}
+        >>> count.after_epoch(nn.Linear(1, 1), figures), figures
+        (False, {'epoch': 1, 'numbers': 2})
+    """
+
+    def __init__(self, function: Callable[[Any], Mapping[str, Any]], every: int = 1) -> None:
+        self._function = function
+        self._every = as_whole("every", every, least=1)
+
+    def after_epoch(self, model: nn.Module, figures: dict[str, Any]) -> bool:
+        """Add the figures; never stop."""
+        if figures["epoch"] % self._every == 0:
+            figures.update(self._function(model))
+        return False
+
+
+class EarlyStopping(Callback):
+    """Stops when a figure has not got better for a while, and keeps the best weights.
+
+    Arguments:
+        figure: name of it in the history.
+        patience: epochs without a better one.
+        mode: "max" if more is better, "min" if less is.
+
+    Raises:
+        TypeError, ValueError: patience is no whole number from 1, an unknown mode; a figure that
+            the history does not hold.
+
+    Reference:
+        Prechelt 1998, "Early stopping - but when?", section 2 (criterion UP).
+
+    Example:
+        >>> stopping, model = EarlyStopping("bound", patience=2), nn.Linear(1, 1)
+        >>> [stopping.after_epoch(model, {"bound": value}) for value in (1.0, 3.0, 2.0, 2.5)]
+        [False, False, False, True]
+    """
+
+    def __init__(
+        self, figure: str, patience: int = 20, mode: Literal["max", "min"] = "max"
+    ) -> None:
+        if mode not in ("max", "min"):
+            raise ValueError(f'mode must be "max" or "min", found {mode!r}')
+        self._figure, self._sign = figure, 1.0 if mode == "max" else -1.0
+        self._patience = as_whole("patience", patience, least=1)
+        self._best, self._waited = -math.inf, 0
+        self._kept: dict[str, Tensor] = {}
+
+    def after_epoch(self, model: nn.Module, figures: dict[str, Any]) -> bool:
+        """Keep the weights if the figure is the best so far; stop after enough that are not."""
+        if self._figure not in figures:
+            known = ", ".join(sorted(figures))
+            raise ValueError(
+                f"EarlyStopping watches {self._figure!r}, but the history holds {known}; "
+                "pass validation rows, or name one of these"
+            )
+        value = self._sign * float(figures[self._figure])
+        if value > self._best:
+            self._best, self._waited = value, 0
+            self._kept = {name: x.clone() for name, x in model.state_dict().items()}
+        else:
+            self._waited += 1
+        return self._waited >= self._patience
+
+    def memory(self) -> dict[str, Tensor]:
+        """The best value and weights, and how long ago they were."""
+        numbers = {"best": torch.tensor(self._best, dtype=torch.float64)}
+        numbers["waited"] = torch.tensor(self._waited)
+        return {**numbers, **{f"kept.{name}": x for name, x in self._kept.items()}}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take over what ``memory`` returned."""
+        self._best, self._waited = float(memory["best"]), int(memory["waited"])
+        start = "kept."
+        self._kept = {
+            name[len(start) :]: x for name, x in memory.items() if name.startswith(start)
+        }
+
+    def finish(self, model: nn.Module) -> None:
+        """Put the best weights back."""
+        if self._kept:
+            model.load_state_dict(self._kept)

@@ -1,0 +1,289 @@
+"""Steps down losses by automatic differentiation: one loss, or those of the sides of a game.
+
+.. math:: \\theta_{t+1} = \\theta_t - \\eta_t\\, u(\\nabla_\\theta L_\\theta), \\qquad
+          \\psi_{t+1} = \\psi_t - \\eta_t\\, u(\\nabla_\\psi L_\\psi)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from inference.learning.callbacks import Callback
+from inference.learning.checkpoint import Checkpoint
+from inference.learning.moving_average import MovingWeights
+from inference.learning.optimization import (
+    Optimization,
+    load_optimizer_state,
+    optimizer_state,
+)
+from inference.learning.schedule import Schedule
+from inference.learning.trainer import Batch, Learner, train
+from inference.progress import check_progress
+
+__all__ = ["Player", "descend"]
+
+#: A loss (), and figures () by name for the history.
+Scored: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Player(Generic[Batch]):
+    """One side of learning: whose parameters, and what they descend.
+
+    Arguments:
+        name: "" where there is a single player; its loss is "loss" in the history then, and
+            "name_loss" otherwise.
+        parameters: only these follow the loss.
+        loss: of a batch, with draws of the generator; and figures for the history, means of which
+            are kept by epoch.
+        every: it plays on every such step.
+        then: what happens after each of its steps.
+        rate: its rate, in units of that of the schedule.
+        averaged: whether its weights are averaged, if any are.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    loss: Callable[[Batch, torch.Generator], Scored]
+    every: int = 1
+    then: Callable[[], None] | None = None
+    rate: float = 1.0
+    averaged: bool = True
+
+
+def descend(
+    model: nn.Module,
+    players: Sequence[Player[Batch]],
+    rows: Batch,
+    schedule: Schedule,
+    optimization: Optimization,
+    generator: torch.Generator,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    about: Mapping[str, Any] | None = None,
+    headline: str = "loss",
+    progress: bool | None = None,
+    description: str = "learning",
+) -> list[dict[str, Any]]:
+    """Learn in place; what happened in every epoch.
+
+    Layers that draw from torch's global generator, such as dropout, draw from a state of it that
+    follows from ``generator``; it is as before afterwards. The model is left in evaluation mode.
+
+    Arguments:
+        model: whose state is learned, and what is kept in a checkpoint.
+        players: take turns on every batch.
+        rows: what is learned from, (n, ...), or a tuple of such tensors, on the model's device.
+        schedule: how many steps; its decay is that of ``optimization``.
+        optimization: how gradients become steps.
+        generator: of order and draws, on the model's device.
+        callbacks: are called after every epoch.
+        checkpoint: a file, written after every epoch. If it is there, learning goes on from it,
+            bit for bit as if it had never stopped.
+        about: JSON values by name that a checkpoint must agree in, besides the settings. With a
+            constant rate, learning may go on to more epochs than it was begun with.
+        headline: the figure that a bar shows.
+        progress: a bar; None shows it on a terminal.
+        description: of the bar.
+
+    Raises:
+        ValueError: no parameters to learn; a checkpoint of something else.
+        FloatingPointError: a loss or a parameter is no longer finite. The last checkpoint stays.
+
+    Reference:
+        Goodfellow et al. 2014, "Generative adversarial nets", algorithm 1 (turns of two players).
+
+    Example:
+        >>> model, x = nn.Linear(1, 1), torch.linspace(-1, 1, 50)[:, None]
+        >>> def loss(batch, generator):
+        ...     return (model(batch) - 3 * batch).square().mean(), {}
+        >>> players = [Player("", list(model.parameters()), loss)]
+        >>> source = torch.Generator().manual_seed(0)
+        >>> history = descend(model, players, x, Schedule(100, 10, 0.1), Optimization(), source)
+        >>> round(model.weight.item(), 2), history[-1]["loss"] < 1e-4
+        (3.0, True)
+    """
+    check_progress(progress)
+    for player in players:
+        if not player.parameters:
+            raise ValueError(f"there are no parameters to learn{_whose(player)}")
+    schedule = Schedule(**{**asdict(schedule), "averaged": 0.0, "decay": optimization.decay})
+    learner = _Descent(model, players, optimization, callbacks, headline)
+    file = None
+    if checkpoint is not None:
+        file = Checkpoint(checkpoint, _about(about or {}, schedule, optimization))
+    gpus = [generator.device] if generator.device.type == "cuda" else []
+    model.train()
+    try:
+        with torch.random.fork_rng(gpus):
+            _, history = train(
+                learner,
+                rows,
+                schedule,
+                generator,
+                checkpoint=file,
+                progress=progress,
+                description=description,
+            )
+    finally:
+        model.eval()
+        for player in players:
+            _forget_gradients(player.parameters)
+    learner.finish()
+    return history
+
+
+def _about(
+    about: Mapping[str, Any], schedule: Schedule, optimization: Optimization
+) -> dict[str, Any]:
+    """What a checkpoint must agree in."""
+    planned = asdict(schedule)
+    if schedule.decay == "constant":
+        del planned["epochs"], planned["steps"]
+    return {**about, "schedule": planned, "optimization": optimization.as_json()}
+
+
+class _Descent(Learner[Batch]):
+    """Takes turns: every player descends its loss on the batch, in their order."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        players: Sequence[Player[Batch]],
+        optimization: Optimization,
+        callbacks: Sequence[Callback],
+        headline: str,
+    ) -> None:
+        self.parameters, self.headline = dict(model.state_dict()), headline
+        self._model, self._players, self._callbacks = model, players, callbacks
+        self._clip_norm = optimization.clip_norm
+        self._optimizers = [optimization.optimizer(player.parameters) for player in players]
+        averaged = [x for player in players if player.averaged for x in player.parameters]
+        decay = optimization.ema
+        self._average = None if decay is None else MovingWeights(averaged, decay)
+        device = next(iter(players[0].parameters)).device
+        self._on_cpu = device.type == "cpu"
+        self._cast = torch.autocast(
+            device.type, torch.bfloat16, enabled=optimization.mixed_precision
+        )
+        self._figures: dict[str, list[Tensor]] = {}
+        self._taken = 0
+
+    def step(self, batch: Batch, rate: float, taken: int, generator: torch.Generator) -> None:
+        """Every player whose turn it is takes a step."""
+        self._taken = taken + 1
+        for player, optimizer in zip(self._players, self._optimizers, strict=True):
+            if self._taken % player.every:
+                continue
+            _forget_gradients(player.parameters)
+            with self._cast:
+                loss, figures = player.loss(batch, generator)
+            self._note(player, loss, figures)
+            loss.backward(inputs=list(player.parameters))
+            if self._clip_norm is not None:
+                nn.utils.clip_grad_norm_(player.parameters, self._clip_norm)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * player.rate
+            optimizer.step()
+            if player.then is not None:
+                player.then()
+        if self._average is not None:
+            self._average.follow()
+
+    def memory(self) -> dict[str, Tensor]:
+        """The optimisers' states, the averages, and what the callbacks remember."""
+        parts = {
+            f"optimizer.{place}": optimizer_state(x) for place, x in enumerate(self._optimizers)
+        }
+        parts |= {f"callback.{place}": x.memory() for place, x in enumerate(self._callbacks)}
+        if self._average is not None:
+            parts["average"] = self._average.memory()
+        return {f"{part}.{name}": x for part, own in parts.items() for name, x in own.items()}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Take over what ``memory`` returned."""
+        for place, optimizer in enumerate(self._optimizers):
+            load_optimizer_state(optimizer, _part(memory, f"optimizer.{place}."))
+        for place, callback in enumerate(self._callbacks):
+            callback.recall(_part(memory, f"callback.{place}."))
+        if self._average is not None:
+            self._average.recall(_part(memory, "average."))
+
+    def begin_epoch(self, generator: torch.Generator) -> None:
+        """Layers that draw from the global generator follow from ours."""
+        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+        torch.manual_seed(int(seed))
+
+    def report(self) -> dict[str, Any]:
+        """Means over the epoch."""
+        found = {name: torch.stack(values) for name, values in self._figures.items()}
+        self._figures = {}
+        for name, values in found.items():
+            if name.endswith("loss") and not values.isfinite().all():
+                self._diverged(name, self._taken - len(values) + 1)
+        for name, x in self._model.named_parameters():
+            if not x.isfinite().all():
+                raise FloatingPointError(
+                    f"parameter {name} is no longer finite after step {self._taken}: {_ADVICE}"
+                )
+        return {name: float(values.double().mean()) for name, values in found.items()}
+
+    def review(self, figures: dict[str, Any]) -> bool:
+        """Let the callbacks see the model as it would be left behind now."""
+        if not self._callbacks:
+            return False
+        self._model.eval()
+        with torch.no_grad():
+            if self._average is None:
+                found = [x.after_epoch(self._model, figures) for x in self._callbacks]
+            else:
+                with self._average.swapped():
+                    found = [x.after_epoch(self._model, figures) for x in self._callbacks]
+        self._model.train()
+        return any(found)
+
+    def finish(self) -> None:
+        """Leave the averages behind, or what the callbacks have kept."""
+        with torch.no_grad():
+            if self._average is not None:
+                self._average.settle()
+            for callback in self._callbacks:
+                callback.finish(self._model)
+
+    def _note(self, player: Player[Batch], loss: Tensor, figures: Mapping[str, Tensor]) -> None:
+        """Keep the figures of a step, for their means."""
+        name = f"{player.name}_loss" if player.name else "loss"
+        # Elsewhere the host would wait for the number: it is looked at after the epoch.
+        if self._on_cpu and not loss.isfinite():
+            self._diverged(name, self._taken)
+        for key, value in (*figures.items(), (name, loss)):
+            self._figures.setdefault(key, []).append(value.detach())
+
+    def _diverged(self, name: str, step: int) -> None:
+        raise FloatingPointError(f"{name} is not finite at step {step}: {_ADVICE}")
+
+
+_ADVICE = (
+    "try a smaller lr, or clip_norm; a checkpoint holds what was learned up to the epoch before"
+)
+
+
+def _whose(player: Player[Any]) -> str:
+    return f" by the {player.name}" if player.name else ""
+
+
+def _part(memory: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    """What is under a name."""
+    return {key[len(start) :]: x for key, x in memory.items() if key.startswith(start)}
+
+
+def _forget_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    for x in parameters:
+        x.grad = None

@@ -1,0 +1,142 @@
+"""How gradients become steps: the optimiser, its settings, and its state as tensors.
+
+.. math:: m_t = \\beta_1 m_{t-1} + (1 - \\beta_1) g_t, \\quad
+          v_t = \\beta_2 v_{t-1} + (1 - \\beta_2) g_t^2, \\quad
+          \\theta_t = \\theta_{t-1} - \\eta_t \\frac{m_t / (1 - \\beta_1^t)}
+          {\\sqrt{v_t / (1 - \\beta_2^t)} + \\epsilon}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+
+from inference.learning.schedule import Decay, Schedule
+
+__all__ = ["Method", "Optimization", "load_optimizer_state", "optimizer_state"]
+
+Method: TypeAlias = Literal["adam", "adamw", "rmsprop", "sgd"]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How gradients become steps, and which weights are kept.
+
+    Arguments:
+        method: "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or "sgd".
+        betas: what Adam keeps of its mean gradient and mean squared gradient; "rmsprop" takes the
+            second one.
+        momentum: of "sgd" and "rmsprop".
+        weight_decay: as torch's optimisers mean it.
+        clip_norm: gradients of a larger norm are scaled down to it; None leaves them.
+        ema: share of its past that an exponential mean of the weights keeps at every step, which
+            is what learning leaves behind then; None keeps the last weights.
+        decay: how the rate falls.
+        mixed_precision: products in bfloat16, parameters as they are.
+
+    Raises:
+        ValueError: numbers that make no sense.
+
+    Reference:
+        Kingma & Ba 2015, "Adam: a method for stochastic optimization", algorithm 1; Loshchilov &
+        Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
+
+    Example:
+        >>> type(Optimization("adamw").optimizer([nn.Parameter(torch.ones(2))])).__name__
+        'AdamW'
+    """
+
+    method: Method = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    decay: Decay = "linear"
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            names = ", ".join(f'"{name}"' for name in get_args(Method))
+            raise ValueError(f"method must be one of {names}, found {self.method!r}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two shares from 0 to below 1, found {self.betas}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, found {self.momentum}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be at least 0, found {self.weight_decay}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise ValueError(f"clip_norm must be positive or None, found {self.clip_norm}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must be between 0 and 1 or None, found {self.ema}")
+        _ = Schedule(decay=self.decay)
+
+    def optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of some parameters; its rate is set at every step."""
+        optim, decay = torch.optim, self.weight_decay
+        # One kernel for all parameters, where there is one.
+        fused = all(x.is_floating_point() and x.device.type in ("cpu", "cuda") for x in parameters)
+        if self.method == "adam":
+            return optim.Adam(parameters, betas=self.betas, weight_decay=decay, fused=fused)
+        if self.method == "adamw":
+            return optim.AdamW(parameters, betas=self.betas, weight_decay=decay, fused=fused)
+        if self.method == "rmsprop":
+            return optim.RMSprop(
+                parameters, alpha=self.betas[1], momentum=self.momentum, weight_decay=decay
+            )
+        return optim.SGD(parameters, momentum=self.momentum, weight_decay=decay, fused=fused)
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return asdict(self)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and counts of an optimiser, by place of the parameter and name.
+
+    Example:
+        >>> optimizer_state(torch.optim.SGD([nn.Parameter(torch.ones(2))]))
+        {}
+    """
+    return {
+        f"{place}.{name}": x
+        for place, state in optimizer.state_dict()["state"].items()
+        for name, x in state.items()
+        if isinstance(x, Tensor)
+    }
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Give an optimiser the state that ``optimizer_state`` returned of another one.
+
+    Raises:
+        ValueError: a tensor of a parameter that it does not have, or of another shape.
+
+    Example:
+        >>> place = nn.Parameter(torch.ones(2))
+        >>> first, second = (torch.optim.SGD([place], momentum=0.5) for _ in range(2))
+        >>> place.sum().backward()
+        >>> first.step()
+        >>> load_optimizer_state(second, optimizer_state(first))
+        >>> optimizer_state(second)
+        {'0.momentum_buffer': tensor([1., 1.])}
+    """
+    parameters = [x for group in optimizer.param_groups for x in group["params"]]
+    by_place: dict[int, dict[str, Tensor]] = {}
+    for key, x in state.items():
+        place, _, name = key.partition(".")
+        own = parameters[int(place)] if int(place) < len(parameters) else None
+        if own is None or x.shape not in (own.shape, ()):
+            wanted = "no such parameter" if own is None else f"shape {tuple(own.shape)}"
+            raise ValueError(
+                f"the optimizer's {name} of parameter {place} has shape {tuple(x.shape)}, "
+                f"but there is {wanted}; go on with the networks that it was written for"
+            )
+        by_place.setdefault(int(place), {})[name] = x
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": by_place, "param_groups": groups})
