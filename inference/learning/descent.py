@@ -41,7 +41,7 @@ class Player(Generic[Batch]):
             "name_loss" otherwise.
         parameters: only these follow the loss.
         loss: of a batch, with draws of the generator; and figures for the history, means of which
-            are kept by epoch.
+            are kept by epoch. One of the name of the loss takes its place there.
         every: it plays on every such step.
         then: what happens after each of its steps.
         rate: its rate, in units of that of the schedule.
@@ -115,7 +115,7 @@ def descend(
         if not player.parameters:
             raise ValueError(f"there are no parameters to learn{_whose(player)}")
     schedule = Schedule(**{**asdict(schedule), "averaged": 0.0, "decay": optimization.decay})
-    learner = _Descent(model, players, optimization, callbacks, headline)
+    learner = _Descent(model, players, optimization, callbacks, headline, schedule.lr)
     file = None
     if checkpoint is not None:
         file = Checkpoint(checkpoint, _about(about or {}, schedule, optimization))
@@ -160,11 +160,18 @@ class _Descent(Learner[Batch]):
         optimization: Optimization,
         callbacks: Sequence[Callback],
         headline: str,
+        lr: float,
     ) -> None:
         self.parameters, self.headline = dict(model.state_dict()), headline
         self._model, self._players, self._callbacks = model, players, callbacks
         self._clip_norm = optimization.clip_norm
         self._optimizers = [optimization.optimizer(player.parameters) for player in players]
+        # An optimiser that was handed in has a first rate of its own.
+        given = callable(optimization.method)
+        self._rates = [
+            [group["lr"] / lr if given and lr else 1.0 for group in optimizer.param_groups]
+            for optimizer in self._optimizers
+        ]
         averaged = [x for player in players if player.averaged for x in player.parameters]
         decay = optimization.ema
         self._average = None if decay is None else MovingWeights(averaged, decay)
@@ -179,7 +186,8 @@ class _Descent(Learner[Batch]):
     def step(self, batch: Batch, rate: float, taken: int, generator: torch.Generator) -> None:
         """Every player whose turn it is takes a step."""
         self._taken = taken + 1
-        for player, optimizer in zip(self._players, self._optimizers, strict=True):
+        turns = zip(self._players, self._optimizers, self._rates, strict=True)
+        for player, optimizer, rates in turns:
             if self._taken % player.every:
                 continue
             _forget_gradients(player.parameters)
@@ -189,8 +197,8 @@ class _Descent(Learner[Batch]):
             loss.backward(inputs=list(player.parameters))
             if self._clip_norm is not None:
                 nn.utils.clip_grad_norm_(player.parameters, self._clip_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * player.rate
+            for group, own in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * own * player.rate
             optimizer.step()
             if player.then is not None:
                 player.then()
@@ -263,7 +271,7 @@ class _Descent(Learner[Batch]):
         # Elsewhere the host would wait for the number: it is looked at after the epoch.
         if self._on_cpu and not loss.isfinite():
             self._diverged(name, self._taken)
-        for key, value in (*figures.items(), (name, loss)):
+        for key, value in {name: loss, **figures}.items():
             self._figures.setdefault(key, []).append(value.detach())
 
     def _diverged(self, name: str, step: int) -> None:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from inference.learning.schedule import Decay, Schedule
 
-__all__ = ["Method", "Optimization", "load_optimizer_state", "optimizer_state"]
+__all__ = ["MakeOptimizer", "Method", "Optimization", "load_optimizer_state", "optimizer_state"]
 
 Method: TypeAlias = Literal["adam", "adamw", "rmsprop", "sgd"]
+
+#: From parameters to an optimiser of torch; its rates are the first ones of the schedule.
+MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Optimization:
     """How gradients become steps, and which weights are kept.
 
     Arguments:
-        method: "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or "sgd".
+        method: "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or "sgd"; or a
+            function from parameters to an optimiser of torch, which ignores ``betas``,
+            ``momentum`` and ``weight_decay``.
         betas: what Adam keeps of its mean gradient and mean squared gradient; "rmsprop" takes the
             second one.
         momentum: of "sgd" and "rmsprop".
@@ -51,7 +56,7 @@ class Optimization:
         'AdamW'
     """
 
-    method: Method = "adam"
+    method: Method | MakeOptimizer = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.0
     weight_decay: float = 0.0
@@ -61,7 +66,7 @@ class Optimization:
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
+        if not callable(self.method) and self.method not in get_args(Method):
             names = ", ".join(f'"{name}"' for name in get_args(Method))
             raise ValueError(f"method must be one of {names}, found {self.method!r}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -79,6 +84,8 @@ class Optimization:
     def optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimiser of some parameters; its rate is set at every step."""
         optim, decay = torch.optim, self.weight_decay
+        if callable(self.method):
+            return self.method(parameters)
         # One kernel for all parameters, where there is one.
         fused = all(x.is_floating_point() and x.device.type in ("cpu", "cuda") for x in parameters)
         if self.method == "adam":
@@ -93,7 +100,8 @@ class Optimization:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        return asdict(self)
+        method = self.method
+        return {**asdict(self), "method": method.__qualname__ if callable(method) else method}
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

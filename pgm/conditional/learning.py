@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -18,16 +18,16 @@ from torch import Tensor, nn
 
 from inference.convergence import ConvergenceWarning
 from inference.inputs import as_whole
+from inference.learning.descent import Player, descend
 from inference.learning.lbfgs import minimize
-from inference.progress import progress_bar
+from inference.learning.optimization import MakeOptimizer, Optimization
+from inference.learning.schedule import Schedule as StepSchedule
 from inference.random import GeneratorLike, as_generator
 from pgm.conditional.objectives import Bounded
 
 __all__ = ["Learner", "OptimizerForm", "Schedule"]
 
-OptimizerForm: TypeAlias = (
-    Literal["adam", "lbfgs"] | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-)
+OptimizerForm: TypeAlias = Literal["adam", "lbfgs"] | MakeOptimizer
 
 
 @dataclass(frozen=True)
@@ -112,28 +112,23 @@ class Learner:
         return history
 
     def _mini_batches(self, generator: GeneratorLike) -> list[dict[str, Any]]:
-        source = as_generator(generator)
-        optimizer = self._optimizer()
-        history: list[dict[str, Any]] = []
-        with progress_bar(self.schedule.epochs, "CRF", self.progress) as bar:
-            for epoch in range(1, self.schedule.epochs + 1):
-                loss, converged = 0.0, 0
-                for rows in torch.randperm(self.n_rows, generator=source).split(
-                    self.schedule.batch_size
-                ):
-                    found = self._negative(rows)
-                    share = self.n_rows / len(rows) / self.n_labels
-                    optimizer.zero_grad(set_to_none=True)
-                    (found.value * share + self._penalty()).backward()
-                    optimizer.step()
-                    loss += found.value.item() / self.n_labels
-                    converged += int(found.converged.sum())
-                history.append(
-                    {"epoch": epoch, "loss": loss, "converged": converged / self.n_rows}
-                )
-                bar.update(1)
-                bar.set_postfix_str(f"{loss:.4g} nats per label")
-        return history
+        def loss(rows: Tensor, source: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+            found = self._negative(rows)
+            per_label = found.value * (self.n_rows / len(rows) / self.n_labels)
+            figures = {"loss": per_label, "converged": found.converged.double().mean()}
+            return per_label + self._penalty(), figures
+
+        method, rate = self.schedule.optimizer, self.schedule.learning_rate
+        return descend(
+            nn.ParameterList(self.parameters),
+            [Player[Tensor]("", self.parameters, loss)],
+            torch.arange(self.n_rows),
+            StepSchedule(self.schedule.epochs, self.schedule.batch_size, rate),
+            Optimization("adam" if method == "lbfgs" else method, decay="constant"),
+            as_generator(generator),
+            progress=self.progress,
+            description="CRF",
+        )
 
     def _full_batches(self) -> list[dict[str, Any]]:
         history: list[dict[str, Any]] = []
@@ -189,12 +184,6 @@ class Learner:
         """The penalty per label."""
         squares = torch.stack([parameter.double().square().sum() for parameter in self.parameters])
         return 0.5 * self.schedule.l2 / self.n_labels * squares.sum()
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        make = self.schedule.optimizer
-        if callable(make):
-            return make(self.parameters)
-        return torch.optim.Adam(self.parameters, self.schedule.learning_rate)
 
     def _write(self, vector: Tensor) -> None:
         """Put a flat vector into the parameters."""

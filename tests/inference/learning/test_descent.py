@@ -69,6 +69,27 @@ def by_hand(model, epochs, make, decay=lambda share: 1 - share, clip=None):
     return model
 
 
+def slow_first(parameters):
+    """An optimiser with rates of its own."""
+    first, *rest = parameters
+    return torch.optim.SGD([{"params": [first], "lr": 0.001}, {"params": rest}], lr=0.02)
+
+
+def test_an_optimiser_that_is_handed_in_keeps_its_rates():
+    model, other = network(), network()
+    learned(model, optimization=Optimization(slow_first, decay="constant"))
+    parameters = list(other.parameters())
+
+    class Scaled(torch.optim.SGD):
+        def step(self):
+            for x, rate in zip(parameters, (0.001, 0.02, 0.02, 0.02), strict=True):
+                x.data -= rate * x.grad
+
+    by_hand(other, 3, lambda p: Scaled(p, 0.1))
+    for own, wanted in zip(model.parameters(), parameters, strict=True):
+        torch.testing.assert_close(own, wanted, rtol=1e-5, atol=1e-6)
+
+
 MAKERS = {
     "adam": (Optimization(betas=(0.5, 0.9)), lambda p: torch.optim.Adam(p, betas=(0.5, 0.9))),
     "adamw": (
