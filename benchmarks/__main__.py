@@ -29,6 +29,8 @@ SECTIONS = (
     "spins",
     "machines",
     "digits",
+    "networks",
+    "toy_gans",
     "imports",
     "floors",
 )

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 PACKAGES = ("torch", "numpy", "pyagrum", "pgmpy")
 PACKAGES += ("hmmlearn", "pgmax", "python-crfsuite", "pytorch-crf", "torch-struct")
 PACKAGES += ("scikit-learn", "pomegranate", "thrml", "jax", "dwave-samplers", "arviz-stats")
-PACKAGES += ("rbms", "learnergy")
+PACKAGES += ("rbms", "learnergy", "pyro-ppl", "pythae")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from benchmarks import (
     machines,
     missing,
     mixtures,
+    networks,
     parameters,
     posteriors,
     propagation,
@@ -29,6 +30,7 @@ from benchmarks import (
     spins,
     structures,
     tagging,
+    toy_gans,
 )
 from benchmarks.data import Data
 from benchmarks.peer import Peer
@@ -56,6 +58,8 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "spins": spins.section,
     "machines": machines.section,
     "digits": digits.section,
+    "networks": networks.section,
+    "toy_gans": toy_gans.section,
     "imports": imports.section,
     "floors": floors.section,
 }
@@ -71,6 +75,8 @@ ON_GPU = (
     "spins",
     "machines",
     "digits",
+    "networks",
+    "toy_gans",
 )
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -226,8 +227,13 @@ class _Descent(Learner[Batch]):
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Layers that draw from the global generator follow from ours."""
-        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-        torch.manual_seed(int(seed))
+        device = generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        # Not torch.manual_seed: it keeps a note, for good, for every kind of device there is not.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
 
     def report(self) -> dict[str, Any]:
         """Means over the epoch."""
@@ -269,7 +275,7 @@ class _Descent(Learner[Batch]):
         """Keep the figures of a step, for their means."""
         name = f"{player.name}_loss" if player.name else "loss"
         # Elsewhere the host would wait for the number: it is looked at after the epoch.
-        if self._on_cpu and not loss.isfinite():
+        if self._on_cpu and not math.isfinite(loss.item()):
             self._diverged(name, self._taken)
         for key, value in {name: loss, **figures}.items():
             self._figures.setdefault(key, []).append(value.detach())

@@ -71,6 +71,8 @@ class Optimization:
             raise ValueError(f"method must be one of {names}, found {self.method!r}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two shares from 0 to below 1, found {self.betas}")
+        # Torch takes no whole numbers for these.
+        object.__setattr__(self, "betas", (float(self.betas[0]), float(self.betas[1])))
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, found {self.momentum}")
         if not 0 <= self.weight_decay < math.inf:

@@ -285,3 +285,25 @@ def test_dwave_finds_the_same_ground_states() -> None:
     found = simulated_annealing(IsingModel.from_edges(4, edges, -weights), generator=0)
     energies = Dwave(edges, weights).energies(100, 8, 0)
     assert energies.min() == pytest.approx(float(found.energy.min()))
+
+
+def test_loops_are_compared_without_peers(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    options = ["--only", "networks", "--rows", "200", "--repeats", "1", "--no-peers"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(out)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    rows = json.loads(out.read_text(encoding="utf-8"))["sections"]["networks"]
+    assert len(rows) == 6
+    assert all(row["measured"] > 0 for row in rows)
+
+
+def test_planes_are_learned(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "measured.json"
+    command = [sys.executable, "-m", "benchmarks", "--only", "toy_gans", "--rows", "128"]
+    subprocess.run([*command, "--json", str(out)], cwd=root, check=True, capture_output=True)
+    rows = {
+        row["what"]: row["measured"]
+        for row in json.loads(out.read_text(encoding="utf-8"))["sections"]["toy_gans"]
+    }
+    assert "grid, recipe: reverse divergence" in rows
+    assert rows["ring, pack 2, no R1"] >= 0

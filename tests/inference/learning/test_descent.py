@@ -91,6 +91,7 @@ def test_an_optimiser_that_is_handed_in_keeps_its_rates():
 
 
 MAKERS = {
+    "whole betas": (Optimization(betas=(0, 0.9)), lambda p: torch.optim.Adam(p, betas=(0.0, 0.9))),
     "adam": (Optimization(betas=(0.5, 0.9)), lambda p: torch.optim.Adam(p, betas=(0.5, 0.9))),
     "adamw": (
         Optimization("adamw", weight_decay=0.3),

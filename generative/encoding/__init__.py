@@ -1,0 +1,1 @@
+"""Parts of autoencoders: errors, penalties on codes, damage to rows, and networks that fit."""

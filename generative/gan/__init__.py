@@ -1,0 +1,1 @@
+"""Parts of generative adversarial networks: objectives, penalties, remedies for collapse."""

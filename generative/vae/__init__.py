@@ -1,0 +1,1 @@
+"""Parts of the variational autoencoder: likelihoods, priors, objectives, the bound on log p."""
