@@ -19,7 +19,7 @@ from energy.energy_model import annealed_draws
 from energy.neural.noise_contrastive import Normalizer
 from energy.neural.objectives import loss_of
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
-from energy.neural.rows import check_network, checked_output, checked_shape, read_rows
+from energy.neural.rows import check_network, checked_output
 from energy.neural.training import LearningMethod, Settings
 from inference.inputs import Values, as_whole
 from inference.learning.descent import Player, descend
@@ -28,6 +28,7 @@ from inference.learning.schedule import Schedule
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
+from inference.rows import checked_shape, read_rows
 from inference.sampling.adaptation import adapted
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
 from inference.sampling.continuous import evaluate, sum_event
@@ -445,4 +446,4 @@ class NeuralEnergy(Model, Annealable):
 
     def _rows(self, name: str, x: Values) -> Tensor:
         """Observations (batch, *event) in the type and on the device of the base."""
-        return read_rows(name, x, self.mean)
+        return read_rows(name, x, self.mean.shape or None, self.mean)

@@ -18,8 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import skip_init
 
 from generative.encoding.criterion import Criterion, Loss, Noise, Penalty
-from generative.encoding.fitting import checked_shape, fitted_code_shape, read_rows
+from generative.encoding.fitting import fitted_code_shape
 from generative.encoding.terms import noisy
+from generative.trial import like_of
 from inference.inputs import Values, as_whole
 from inference.learning.callbacks import Callback, Evaluate
 from inference.learning.checkpoint import fingerprint
@@ -29,6 +30,7 @@ from inference.learning.schedule import Schedule
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
+from inference.rows import checked_shape, read_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -224,7 +226,8 @@ class Autoencoder(Model):
         Raises:
             ValueError: as ``encode``; for "bernoulli", numbers outside [0, 1].
         """
-        rows = self._rows("x", x, shares=self.criterion.bits)
+        rows = self._rows("x", x)
+        self.criterion.check("x", rows)
         return self.criterion.errors(self.decoder(self.encoder(rows)), rows)
 
     def penalties(self, x: Values) -> Tensor:
@@ -297,12 +300,14 @@ class Autoencoder(Model):
         """
         schedule = Schedule(epochs, batch_size, lr)
         check_progress(progress)
-        rows = self._rows("x", x, shares=self.criterion.bits).detach()
+        rows = self._rows("x", x).detach()
+        self.criterion.check("x", rows)
         shape = tuple(rows.shape[1:])
         code_shape = fitted_code_shape(self.encoder, self.decoder, shape, self._like())
         watched = list(callbacks)
         if validation is not None:
-            held_out = read_rows("validation", validation, shape, rows, shares=self.criterion.bits)
+            held_out = read_rows("validation", validation, shape, rows)
+            self.criterion.check("validation", held_out)
             # First, so that other callbacks find its figure.
             watched.insert(0, Evaluate(lambda model: {"validation_error": -model.score(held_out)}))
         source = as_generator(generator, rows.device)
@@ -375,13 +380,12 @@ class Autoencoder(Model):
         self.event_shape = shape
 
     def _like(self) -> Tensor:
-        """A parameter of the type and on the device of rows."""
-        known = [p for p in self.parameters() if p.is_floating_point()]
-        return known[0].detach() if known else torch.zeros(())
+        """A tensor of the type and on the device of rows."""
+        return like_of(self)
 
-    def _rows(self, name: str, x: Values, *, shares: bool = False) -> Tensor:
-        """Rows to encode, or, if they are to come out again, of what the decoder can say."""
-        return read_rows(name, x, self.event_shape, self._like(), shares=shares)
+    def _rows(self, name: str, x: Values) -> Tensor:
+        """Rows to encode."""
+        return read_rows(name, x, self.event_shape, self._like())
 
 
 def _mixes_rows(network: nn.Module) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generative.trial import evaluating
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.palette import INK, MUTED, SERIES
 
@@ -309,15 +310,8 @@ def placement(function: Any) -> dict[str, Any]:
 def at_rest(function: Any) -> Iterator[None]:
     """Keep a network, or that of a method, in evaluation mode: looking at it changes nothing."""
     network = _network(function)
-    modules = [] if network is None else list(network.modules())
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    try:
+    with evaluating(*([] if network is None else [network])):
         yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
 
 
 def _network(function: Any) -> nn.Module | None:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from generative.vae.coder import Coder, draw, like_of, path_between
+from generative.condition import Condition
+from generative.trial import like_of
+from generative.vae.coder import Coder, draw, path_between
 from generative.vae.collapse import CollapseReport, collapse_report, kl_by_number
-from generative.vae.condition import Condition
 from generative.vae.importance import importance_bound
 from generative.vae.likelihood import Likelihood, LikelihoodName, as_likelihood
 from generative.vae.objectives import ElboTerms, Objective, ObjectiveName, elbo_terms

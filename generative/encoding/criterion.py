@@ -80,6 +80,18 @@ class Criterion:
         """Whether rows are bits, and the decoder gives logits."""
         return self.loss == "bernoulli"
 
+    def check(self, name: str, rows: Tensor) -> None:
+        """Refuse rows that the loss does not know.
+
+        Raises:
+            ValueError: numbers outside [0, 1] for "bernoulli".
+        """
+        if self.bits and not ((rows >= 0) & (rows <= 1)).all():
+            raise ValueError(
+                f"{name} must be from 0 to 1 for bits, found numbers from {float(rows.min()):g} "
+                f'to {float(rows.max()):g}; scale them, or take loss="squared"'
+            )
+
     def terms(
         self, encoder: nn.Module, decoder: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:

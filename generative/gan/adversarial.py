@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from generative.encoding.fitting import read_rows
+from generative.condition import Condition
 from generative.gan.conditions import divergence_of, features_of, known_features
 from generative.gan.packing import packed
 from generative.gan.parts import ends_bounded, latent_dim_of, reads_rows_apart, try_networks
-from generative.vae.coder import like_of
-from generative.vae.condition import Condition
+from generative.trial import like_of
 from inference.inputs import Values, as_tensors, as_whole
 from inference.learning.callbacks import Callback
 from inference.learning.checkpoint import fingerprint
@@ -32,6 +31,7 @@ from inference.learning.trainer import Rows
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
+from inference.rows import read_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from generative.condition import Condition
 from generative.gan.conditioning_augmentation import ConditioningAugmentation
-from generative.vae.condition import Condition
 
 __all__ = ["divergence_of", "features_of", "known_features"]
 

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from generative.encoding.fitting import read_rows
 from generative.gan.constraints import Constraint, ConstraintName
-from generative.vae.coder import like_of
+from generative.trial import like_of
 from inference.inputs import Values
 from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
 from inference.learning.schedule import Schedule
 from inference.random import GeneratorLike, as_generator
+from inference.rows import read_rows
 
 __all__ = ["CriticGap", "corrected_gap", "estimate_earth_movers"]
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from generative.encoding.fitting import evaluating
 from generative.gan.packing import packed
+from generative.trial import evaluating, tried
 
 __all__ = ["ends_bounded", "latent_dim_of", "reads_rows_apart", "try_networks"]
 
@@ -112,32 +112,17 @@ def try_networks(
         ValueError: then; it says which network was given what, and what it returned.
     """
     with evaluating(generator, judge):
-        rows = _tried("generator", generator, z, features)
+        rows = tried("generator", generator, z, features)
         if rows.shape != (len(z), *event):
             raise ValueError(
                 f"generator must return rows {tuple(event)} as the data are, found that the "
                 f"generator returned {tuple(rows.shape[1:])}, but data rows are {tuple(event)}"
             )
         told = None if features is None else packed(features, pack)
-        found = _tried(role, judge, packed(rows, pack), told)
+        found = tried(role, judge, packed(rows, pack), told)
     wanted = len(z) // pack
     if found.shape not in ((wanted,), (wanted, 1)):
         raise ValueError(
             f"{role} must return one number per row, (batch,) or (batch, 1), found "
             f"{tuple(found.shape)} for a batch of {wanted}"
         )
-
-
-def _tried(name: str, network: nn.Module, x: Tensor, features: Tensor | None) -> Tensor:
-    """What a network makes of its inputs."""
-    inputs = [x] if features is None else [x, features]
-    try:
-        found = network(*inputs)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        shapes = " and ".join([str(tuple(part.shape)) for part in inputs])
-        raise ValueError(f"{name} must take {shapes}, found: {error}") from error
-    if not isinstance(found, Tensor):
-        raise ValueError(f"{name} must return a tensor, found {type(found).__name__}")
-    return found

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from generative.vae.condition import Condition
+from generative.condition import Condition
+from generative.trial import like_of
 from generative.vae.likelihood import LOG_2PI, Likelihood
 from generative.vae.prior import Code, Prior
 
-__all__ = ["Coder", "Draws", "draw", "like_of", "log_posterior", "path_between"]
+__all__ = ["Coder", "Draws", "draw", "log_posterior", "path_between"]
 
 
 class Draws(NamedTuple):
@@ -43,15 +44,6 @@ def draw(code: Code, k: int, generator: torch.Generator) -> Draws:
     noise = torch.empty((k, *mean.shape), dtype=mean.dtype, device=mean.device)
     noise.normal_(generator=generator)
     return Draws(torch.addcmul(mean, noise, (0.5 * log_variance).exp()), noise)
-
-
-def like_of(*networks: nn.Module) -> Tensor:
-    """A tensor () of the type and on the device of the first parameter of networks."""
-    for network in networks:
-        for x in network.parameters():
-            if x.is_floating_point():
-                return x.detach().new_zeros(())
-    return torch.zeros(())
 
 
 @dataclass(frozen=True, eq=False)

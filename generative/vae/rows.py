@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from generative.trial import evaluating, tried
 from generative.vae.coder import Coder
 from inference.inputs import Values, as_tensors
 
@@ -64,22 +65,14 @@ def check_rows(name: str, rows: Tensor, told: Tensor | None, coder: Coder) -> No
     Raises:
         ValueError: then; it says which network was given what.
     """
-    modules = [part for part in (coder.encoder, coder.decoder) if part.training]
-    for part in modules:
-        part.eval()
-    try:
-        with torch.no_grad():
-            features = coder.conditions(None if told is None else told[:1], coder.like)
-            rest = () if features is None else (features,)
-            z = coder.like.new_zeros(1, coder.latent_dim)
-            _try("encoder", coder.encoder, rows[:1], *rest)
-            coder.encode(rows[:1], features)
-            output = _try("decoder", coder.decoder, z, *rest)
-            _try("prior", coder.log_prior, z)
-            coder.law.check(name, rows, output)
-    finally:
-        for part in modules:
-            part.train()
+    with torch.no_grad(), evaluating(coder.encoder, coder.decoder):
+        features = coder.conditions(None if told is None else told[:1], coder.like)
+        z = coder.like.new_zeros(1, coder.latent_dim)
+        tried("encoder", coder.encoder, rows[:1], features)
+        coder.encode(rows[:1], features)
+        output = tried("decoder", coder.decoder, z, features)
+        tried("prior", coder.log_prior, z)
+        coder.law.check(name, rows, output)
 
 
 def prepared(coder: Coder, name: str, x: Values, condition: Any) -> tuple[Tensor, Tensor | None]:
@@ -105,23 +98,3 @@ def prepared_codes(coder: Coder, z: Values, condition: Any) -> tuple[Tensor, Ten
         raise ValueError(f"z must be (batch, {coder.latent_dim}), found {tuple(found.shape)}")
     told = coder.conditions.read(condition, len(found), coder.like)
     return found.to(coder.like), coder.conditions(told, coder.like)
-
-
-def _try(name: str, network: Callable[..., Any], *inputs: Tensor) -> Tensor:
-    """What a network makes of its inputs.
-
-    Raises:
-        ValueError: if it does not take them, or returns no tensor.
-    """
-    shapes = " and ".join(
-        ["(batch" + "".join([f", {k}" for k in x.shape[1:]]) + ")" for x in inputs]
-    )
-    try:
-        found = network(*inputs)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} must take {shapes}: {error}") from error
-    if not isinstance(found, Tensor):
-        raise ValueError(f"{name} must return a tensor, found {type(found).__name__}")
-    return found

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from generative.condition import Condition
 from generative.gan.conditioning_augmentation import ConditioningAugmentation
 from generative.gan.conditions import divergence_of, features_of, known_features
 from generative.gan.minibatch_features import MinibatchDiscrimination
 from generative.gan.parts import ends_bounded, latent_dim_of, reads_rows_apart, try_networks
 from generative.networks import dcgan_discriminator, dcgan_generator, mlp
-from generative.vae.condition import Condition
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_networks_are_tried_in_evaluation_mode_and_left_as_they_were() -> None:
     assert all(torch.equal(x, before[name]) for name, x in generator.state_dict().items())
     with pytest.raises(ValueError, match=r"generator returned \(3,\), but data rows are \(1, 3\)"):
         try_networks(generator, mlp([3, 1]), "critic", torch.zeros(2, 2), None, (1, 3), 1)
-    with pytest.raises(ValueError, match=r"critic must take \(1, 6\), found"):
+    with pytest.raises(ValueError, match=r"critic must take \(batch, 6\), found"):
         try_networks(generator, mlp([3, 1]), "critic", torch.zeros(2, 2), None, (3,), 2)
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from generative.condition import Condition
 from generative.vae import objectives
 from generative.vae.coder import Coder, Draws, draw
 from generative.vae.collapse import kl_by_number
-from generative.vae.condition import Condition
 from generative.vae.likelihood import BernoulliLikelihood
 from generative.vae.mixture_prior import MixturePrior
 from generative.vae.objectives import Objective, elbo_terms

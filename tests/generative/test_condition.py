@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from generative.vae.condition import Condition
+from generative.condition import Condition
 
 LIKE = torch.zeros((), dtype=torch.float64)
 

@@ -1,0 +1,81 @@
+"""Networks of the user, tried on a few rows: what they take and what they return.
+
+.. math:: f : (\\text{batch}, *\\text{in}) \\to (\\text{batch}, *\\text{out})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["evaluating", "like_of", "tried"]
+
+
+def like_of(*networks: nn.Module) -> Tensor:
+    """A tensor () of the type and on the device of the first parameter of networks.
+
+    Example:
+        >>> like_of(nn.ReLU(), nn.Linear(1, 1).double()).dtype
+        torch.float64
+    """
+    for network in networks:
+        for x in network.parameters():
+            if x.is_floating_point():
+                return x.detach().new_zeros(())
+    return torch.zeros(())
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Networks in evaluation mode for a while, layer by layer as before afterwards.
+
+    Example:
+        >>> network = nn.Dropout()
+        >>> with evaluating(network):
+        ...     print(network.training)
+        False
+        >>> network.training
+        True
+    """
+    modes = [(part, part.training) for network in networks for part in network.modules()]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def tried(name: str, network: Callable[..., Any], *inputs: Tensor | None) -> Tensor:
+    """What a network makes of some rows, and of what it is told besides.
+
+    Arguments:
+        name: of the network, for messages.
+        network: the module, or a method.
+        inputs: what it is given, but for what is None.
+
+    Raises:
+        ValueError: if it does not take them, or returns no tensor.
+
+    Example:
+        >>> tried("decoder", nn.Linear(2, 3), torch.zeros(1, 2), None).shape
+        torch.Size([1, 3])
+    """
+    given = [x for x in inputs if x is not None]
+    try:
+        found = network(*given)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        shapes = " and ".join(
+            ["(batch" + "".join([f", {k}" for k in x.shape[1:]]) + ")" for x in given]
+        )
+        raise ValueError(f"{name} must take {shapes}, found: {error}") from error
+    if not isinstance(found, Tensor):
+        raise ValueError(f"{name} must return a tensor, found {type(found).__name__}")
+    return found
