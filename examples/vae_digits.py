@@ -40,13 +40,13 @@ def main(out: Path) -> None:
     pixels, classes = digits()
     unseen = pixels[TRAIN:]
     print(f"Nats per unseen digit, {len(unseen)} of them:\n")
-    print(f"{'latent numbers':>16}{'expected fit':>16}{'divergence':>14}{'bound':>10}{'better':>10}")
+    print(f"{'latent numbers':>16}{'fit':>10}{'divergence':>12}{'bound':>10}{'better':>10}")
     models = {latent: autoencoder(pixels, latent) for latent in (2, 8, 32)}
     for latent, model in models.items():
         with torch.no_grad():
             fit, kl = (float(x.mean()) for x in model.elbo_terms(unseen, 20, generator=0))
         better = model.score(unseen, 500, generator=0)
-        print(f"{latent:16d}{fit:16.2f}{kl:14.2f}{fit - kl:10.2f}{better:10.2f}")
+        print(f"{latent:16d}{fit:10.2f}{kl:12.2f}{fit - kl:10.2f}{better:10.2f}")
     print("\nbetter: the importance-weighted bound of 500 draws, nearer to the truth.")
     used = int(models[32].active_units(unseen).sum())
     print(f"Of 32 latent numbers {used} are in use: the others have collapsed to the prior.")
