@@ -93,7 +93,7 @@ def test_linear_maps_shrink_under_the_penalty_of_their_slopes() -> None:
     assert not free.penalties(rows).any()
 
 
-def test_five_rows_through_two_numbers() -> None:
+def test_T22_five_rows_through_two_numbers() -> None:
     # log2 5 bits: two real codes or three bits are enough. One number through a line of logits is
     # not: each bit is on along a half-line, so that only the two outermost codes can be told.
     rows = torch.eye(5, dtype=torch.float64)
@@ -111,7 +111,7 @@ def test_five_rows_through_two_numbers() -> None:
     assert right == [[False] * 3, [True] * 3]
 
 
-def test_five_rows_through_three_bits() -> None:
+def test_T22_five_rows_through_three_bits() -> None:
     rows = torch.eye(5, dtype=torch.float64)
     model = pair([5, 3], output="sigmoid", loss="bernoulli")
     model.fit(rows, epochs=800, batch_size=5, lr=0.1, **QUIET)

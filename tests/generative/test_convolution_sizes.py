@@ -30,14 +30,14 @@ def test_sizes_are_those_of_torch(n: int, kernel: int, stride: int, padding: int
 
 
 @given(kernel=st.integers(1, 9), padding=st.integers(0, 4))
-def test_a_map_doubles_if_and_only_if_the_kernel_is_twice_the_padding_and_two(
+def test_T28_a_map_doubles_if_and_only_if_the_kernel_is_twice_the_padding_and_two(
     kernel: int, padding: int
 ) -> None:
     doubles = transposed_size(16, kernel, 2, padding) == 32
     assert doubles == (kernel == 2 * padding + 2)
 
 
-def test_sizes_that_are_known() -> None:
+def test_T28_sizes_that_are_known() -> None:
     sizes = [4]
     for _ in range(4):
         sizes.append(transposed_size(sizes[-1], 4, 2, 1))

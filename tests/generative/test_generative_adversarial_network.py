@@ -391,7 +391,12 @@ def test_latent_dim_that_cannot_be_told() -> None:
         ({}, [0.0, 1.0], {}, r"x must be \(batch, \*event\)"),
         ({}, [[0.0, 1.0, 2.0]] * 4, {}, r"generator returned \(2,\), but data rows are \(3,\)"),
         ({}, [[1.0, 1.0]] * 4, {}, "x must have rows that differ"),
-        ({"inputs": 3}, [[0.0, 1.0]] * 4, {}, r"generator must take \(batch, 2\).*takes 3 numbers"),
+        (
+            {"inputs": 3},
+            [[0.0, 1.0]] * 4,
+            {},
+            r"generator must take \(batch, 2\).*takes 3",
+        ),
         ({"judged": 3}, [[0.0, 1.0]] * 4, {}, r"discriminator must take \(batch, 2\)"),
         ({"pack": 2}, [[0.0, 1.0]] * 4, {}, r"discriminator must take \(batch, 4\)"),
         ({"pack": 3}, [[0.0, 1.0]] * 4, {}, "pack must divide the rows of a batch.*pack=3 and 4"),

@@ -62,7 +62,7 @@ def one_number(linear_normal: Callable[..., Any], exact: bool) -> tuple[Any, Ten
 
 
 @pytest.mark.parametrize(("exact", "value"), [(True, -1.5155121235), (False, -1.9189385332)])
-def test_bound_by_hand(
+def test_T23_bound_by_hand(
     linear_normal: Callable[..., Any], exact: bool, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, x = one_number(linear_normal, exact)

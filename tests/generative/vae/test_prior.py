@@ -49,7 +49,7 @@ def mixture(code: Code, logits: Tensor) -> MixtureSameFamily:
     return MixtureSameFamily(Categorical(logits=logits), law)
 
 
-def test_divergence_by_hand() -> None:
+def test_T23_divergence_by_hand() -> None:
     code = Code(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.04, 4.0]]).log())
     found = NormalPrior().divergence(Code(*[x.double() for x in code])).sum()
     assert found.item() == pytest.approx(2.4362907319, abs=1e-6)
