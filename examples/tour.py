@@ -1,4 +1,4 @@
-"""A tour: beliefs, evidence, explanations, interventions, learning, memory, dreams, real networks.
+"""A tour: beliefs, evidence, explanations, interventions, learning, memory, dreams, practice.
 
 ``python examples/tour.py [--out FOLDER] [--shared FOLDER]``; figures go to ``figures``.
 """
@@ -23,6 +23,12 @@ from energy.annealing_plot import plot_annealed_paths
 from energy.ising.onsager import torus_log_partition
 from energy.machine_plot import plot_filters
 from energy.memory_plot import plot_patterns, plot_recall
+from generative import GenerativeAdversarialNetwork, VariationalAutoencoder
+from generative.latent_plot import plot_manifold
+from generative.metrics import mode_coverage
+from generative.networks import mlp
+from generative.sample_plot import plot_points
+from generative.toy import ring, ring_centres
 from inference import annealed_importance_sampling
 from pgm import BayesianNetwork, GaussianMixture
 from pgm.classic import asia, medical_test
@@ -241,6 +247,31 @@ def dreams(out: Path) -> None:
     save(ax, out, "dreamt.png")
 
 
+def networks(out: Path) -> None:
+    heading("12. A map of digits, and a ring of eight modes")
+    rows, others = digits()
+    encoder, decoder = mlp([64, 128, 4], generator=0), mlp([2, 128, 64], generator=1)
+    model = VariationalAutoencoder(encoder, decoder, latent_dim=2)
+    model.fit(rows, steps=2000, lr=5e-3, generator=0, progress=False)
+    bound = model.elbo(others, 20, generator=0).mean()
+    better = model.log_prob(others, 200, generator=0).mean()
+    print("  An autoencoder gives every digit two numbers, its place on a map. The bound of one")
+    print(f"  that it has not seen is {bound:.1f} nats, with 200 weighted draws {better:.1f}.")
+    judge = mlp([2, 64, 64, 1], "leaky_relu", generator=1)
+    game = GenerativeAdversarialNetwork(mlp([2, 64, 64, 2], generator=0), judge, r1=0.01)
+    data, centres = ring(20_000, generator=0), ring_centres()
+    game.fit(data, steps=1500, batch_size=64, lr=4e-3, generator=0, progress=False)
+    samples = game.sample(2500, generator=0)
+    _, modes, near, divergence = mode_coverage(samples, centres, std=0.01)
+    print(f"  A GAN finds {modes} of 8 modes, and {100 * near:.0f} % of its samples are near one.")
+    print(f"  Their reverse divergence is {divergence:.3f} nats: 0 if even, 2.08 if in one mode.")
+    _, axes = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
+    ax = plot_manifold(model, (8, 8), axes[0], steps=16)
+    ax.set_title("The map, at the quantiles of its law", fontsize=10.5)
+    plot_points(samples, data[:800], centres, axes[1], radius=0.03)
+    save(ax, out, "digit_map.png")
+
+
 def main(out: Path, shared: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     network = asia()
@@ -254,7 +285,8 @@ def main(out: Path, shared: Path) -> None:
     clusters(out)
     memory(out)
     dreams(out)
-    heading("12. Networks from practice")
+    networks(out)
+    heading("13. Networks from practice")
     survey(shared)
     print(f"\nThe figures are in {out}.")
 

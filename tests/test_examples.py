@@ -17,6 +17,7 @@ FIGURES = {
         "asia_bars",
         "asia_posteriors",
         "clusters",
+        "digit_map",
         "dreamt",
         "explaining_away",
         "learned_structure",
@@ -59,6 +60,13 @@ FIGURES = {
     "half_digits": ["half_digits"],
     "temperature": ["temperature"],
     "dbn_digits": ["dbn_digits"],
+    "encoder_task": ["encoder_task"],
+    "denoising_autoencoder": ["denoising_autoencoder"],
+    "kl_directions": ["kl_directions"],
+    "vae_digits": ["vae_digits"],
+    "digit_likelihoods": ["digit_likelihoods"],
+    "ring_collapse": ["ring_collapse"],
+    "wasserstein_curves": ["wasserstein_curves"],
 }
 
 
@@ -128,6 +136,11 @@ def test_tour_says_what_it_found(root: Path, tmp_path: Path) -> None:
     low, high = map(float, re.search(r"95 %: ([\d.]+) to ([\d.]+)", output).groups())
     exact = float(re.search(r"exact sum over all 2\^256 states is ([\d.]+)\.", output)[1])
     assert low < exact < high
+    words = r"not seen is (-[\d.]+) nats, with 200 weighted draws (-[\d.]+)\."
+    bound, better = map(float, re.search(words, output).groups())
+    assert bound < better < 0
+    assert "finds 8 of 8 modes" in output
+    assert float(re.search(r"reverse divergence is ([\d.]+) nats", output)[1]) < 0.05
     assert str(out) in output
     assert not (tmp_path / "figures").exists()
 

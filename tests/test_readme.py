@@ -15,6 +15,7 @@ DOCUMENTS = (
     "docs/index.md",
     "docs/sampling.md",
     "docs/machines.md",
+    "docs/generative.md",
 )
 
 
