@@ -67,6 +67,7 @@ FIGURES = {
     "digit_likelihoods": ["digit_likelihoods"],
     "ring_collapse": ["ring_collapse"],
     "wasserstein_curves": ["wasserstein_curves"],
+    "vanishing_gradient": ["vanishing_gradient"],
 }
 
 
