@@ -46,9 +46,7 @@ def main(out: Path) -> None:
     }
     data = ring(2560, generator=0)
     figure, axes = plt.subplots(1, 2, figsize=(13, 4.4), layout="constrained")
-    print(
-        f"How a curve goes with the exact distance, by ranks of {EPOCHS} epochs (1: always):\n"
-    )
+    print(f"How a curve goes with the exact distance, by ranks of {EPOCHS} epochs (1: always):\n")
     for (name, model), curves, ax in zip(models.items(), CURVES, axes, strict=True):
         watch = [Evaluate(distance)]
         model.fit(data, epochs=EPOCHS, optimization=PLAIN, callbacks=watch, generator=0)
