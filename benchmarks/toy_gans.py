@@ -37,7 +37,8 @@ NOTES = (
     "numbers. The recipe: non-saturating, R1 .01, Adam 2e-3 falling to zero with betas (0, .9),",
     "mean of weights .998, 5,000 steps on the ring and 10,000 on the grid; the worst of the seeds",
     "counts. Variants are cut to about the same, shorter, seconds.",
-    "fourier  the discriminator gets sines and cosines of the data too; Adam 1e-3 (.5, .999)",
+    "fourier  the discriminator gets sines and cosines of the data too; Adam (.5, .999), 2e-3 for",
+    "         the plain game as for its cure, 1e-3 for the other remedies",
     "gap      a critic of two layers of 64 between two times 1000 points, one-sided penalty 10,",
     "         corrected, against the exact distance",
     "CPU seconds of one thread.",
@@ -133,7 +134,7 @@ VARIANTS = (
     ),
 )
 COLLAPSED = Optimization(betas=(0.5, 0.999), ema=0.998)
-COLLAPSE = Variant("fourier: plain", 0.3, {}, 1e-3, COLLAPSED, fourier=True)
+COLLAPSE = Variant("fourier: plain", 0.3, {}, 2e-3, COLLAPSED, fourier=True)
 CURE = Variant(
     "fourier: WGAN, penalty .1, 1 critic step", 0.5, PENALTY, wasserstein=True, fourier=True
 )
