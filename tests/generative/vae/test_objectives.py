@@ -56,7 +56,7 @@ def one_number(linear_normal: Callable[..., Any], exact: bool) -> tuple[Any, Ten
     law.weight, law.bias, law.size = (
         torch.ones(1, 1).double(),
         torch.zeros(1).double(),
-        torch.ones(1),
+        torch.ones(1).double(),
     )
     return law.model(exact=exact), torch.ones(1, 1, dtype=torch.float64)
 
