@@ -14,7 +14,16 @@ import numpy as np
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.inputs import Values, as_tensors, as_whole
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, SERIES
-from inference.pictures import as_pictures, in_rows, new_axes, plain, tiled
+from inference.pictures import (
+    as_columns,
+    as_pictures,
+    bare,
+    in_rows,
+    new_axes,
+    paper_map,
+    plain,
+    tiled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,9 +100,7 @@ def plot_filters(
         norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
         filters = filters[np.argsort(-norms, kind="stable")]
     filters = filters[:count]
-    columns = (
-        _columns(len(filters), shape) if columns is None else as_whole("columns", columns, least=1)
-    )
+    columns = as_columns(columns, len(filters), shape)
     limit = float(np.quantile(np.abs(filters), WITHIN)) or float(np.abs(filters).max()) or 1.0
     colors = LinearSegmentedColormap.from_list("weights", DIVERGING).with_extremes(bad="white")
     ax = new_axes(ax)
@@ -105,7 +112,7 @@ def plot_filters(
     bar.ax.set_yticklabels([f"{-limit:.2g}", "0", f"{limit:.2g}"], color=MUTED, fontsize=8)
     bar.ax.tick_params(length=0)
     bar.outline.set_visible(False)
-    return _bare(ax)
+    return bare(ax)
 
 
 def plot_fantasies(
@@ -150,8 +157,8 @@ def plot_fantasies(
     pictures = as_pictures(found.reshape(count * chains, -1), shape, "states")
     grid = pictures.reshape(count, chains, *shape).swapaxes(0, 1)
     ax = new_axes(ax)
-    ax.imshow(tiled(grid), cmap=_blues(), gid="fantasies")
-    _bare(ax)
+    ax.imshow(tiled(grid), cmap=paper_map(), gid="fantasies")
+    bare(ax)
     width = shape[1] + 1
     ax.set_xticks(np.arange(count) * width + shape[1] / 2 - 0.5, names)
     ax.xaxis.tick_top()
@@ -213,10 +220,10 @@ def plot_layer_samples(
         tall = FILLED * height / width
         for column, picture in enumerate(some):
             extent = (column, column + FILLED, floor, floor + tall)
-            ax.imshow(picture, cmap=_blues(), extent=extent, gid=f"layer:{place}", **look)
+            ax.imshow(picture, cmap=paper_map(), extent=extent, gid=f"layer:{place}", **look)
         middles.append(floor + tall / 2)
         floor += tall + 2 * (1 - FILLED)
-    _bare(ax)
+    bare(ax)
     ax.set(xlim=(0, len(pictures[0]) - 1 + FILLED), ylim=(0, floor - 2 * (1 - FILLED)))
     ax.set_yticks(middles, list(names))
     ax.tick_params(length=0, labelcolor=MUTED, labelsize=9)
@@ -369,25 +376,6 @@ def _finite(name: str, values: Values) -> np.ndarray:
     return found.detach().double().cpu().numpy().reshape(-1)
 
 
-def _columns(count: int, shape: tuple[int, int]) -> int:
-    """Pictures in a row of about a square."""
-    return max(1, min(count, round((count * shape[0] / shape[1]) ** 0.5)))
-
-
 def _layer_names(count: int) -> list[str]:
     """The visible layer and the hidden ones above it."""
     return ["visible", *[f"hidden {place}" for place in range(1, count)]][:count]
-
-
-def _blues() -> Any:
-    """White where nothing is, dark where numbers are large."""
-    from matplotlib import colormaps
-
-    return colormaps["Blues"].with_extremes(bad="white")
-
-
-def _bare(ax: Axes) -> Axes:
-    """Axes of pictures: no frame, no ticks."""
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    return ax

@@ -14,7 +14,7 @@ import torch
 from energy.hopfield.capacity import Overlaps, retrieval_overlap
 from inference.inputs import Values, as_tensors
 from inference.palette import AMBER, GREEN, INK, PAPER
-from inference.pictures import as_pictures, in_rows, new_axes, plain, tiled
+from inference.pictures import as_pictures, in_rows, new_axes, paper_map, plain, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,9 +157,7 @@ def plot_capacity(
 
 def _show(picture: np.ndarray, ax: Axes) -> Axes:
     """Draw one picture, dark where numbers are large."""
-    from matplotlib import colormaps
-
-    ax.imshow(picture, cmap=colormaps["Blues"].with_extremes(bad="white"))
+    ax.imshow(picture, cmap=paper_map())
     ax.axis("off")
     return ax
 

@@ -19,7 +19,7 @@ from generative.drawing import (
     at_rest,
     class_colors,
     label_ends,
-    placement,
+    like_given,
     write_key,
 )
 from inference.inputs import Values, as_whole
@@ -225,7 +225,7 @@ def _rated(
     critic: Callable[[Tensor], Tensor], places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ratings (n,) of places (n, columns), and their slopes (n, columns)."""
-    x = torch.from_numpy(places).to(**placement(critic)).requires_grad_()
+    x = torch.from_numpy(places).to(like_given(critic)).requires_grad_()
     with at_rest(critic), torch.enable_grad():
         found = critic(x)
         if found.shape not in ((len(x),), (len(x), 1)):

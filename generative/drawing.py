@@ -12,12 +12,12 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from generative.trial import evaluating
-from inference.inputs import Values, as_tensors, as_whole, check_finite
+from generative.trial import evaluating, like_of
+from inference.inputs import Values, as_tensors, check_finite
 from inference.palette import INK, MUTED, SERIES
+from inference.pictures import bare, paper_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,19 +26,16 @@ __all__ = [
     "Limits",
     "Shape",
     "Words",
-    "as_columns",
     "as_images",
     "as_limits",
     "as_points",
     "as_words",
     "at_rest",
-    "bare",
     "class_colors",
     "draw_canvas",
     "label_ends",
+    "like_given",
     "name_rows",
-    "paper_map",
-    "placement",
     "spread",
     "write_key",
 ]
@@ -69,6 +66,7 @@ def as_images(values: Values, shape: Shape, name: str = "x") -> np.ndarray:
         ValueError: none, ones that are not finite, another number of pixels, no such shape.
 
     Example:
+        >>> import torch
         >>> as_images(torch.arange(12.0).view(1, 12), (3, 2, 2))[0, 0, 1].tolist()
         [1.0, 5.0, 9.0]
     """
@@ -129,18 +127,6 @@ def as_points(name: str, values: Values, columns: int = 2) -> np.ndarray:
     return found.detach().double().cpu().numpy()
 
 
-def as_columns(columns: int | None, count: int, shape: Shape) -> int:
-    """Images in a row: as asked for, or so many that they fill about a square.
-
-    Example:
-        >>> as_columns(None, 16, (8, 8))
-        4
-    """
-    if columns is not None:
-        return as_whole("columns", columns, least=1)
-    return max(1, min(count, round((count * shape[-2] / shape[-1]) ** 0.5)))
-
-
 # Images ------------------------------------------------------------------------------------------
 
 
@@ -159,20 +145,6 @@ def draw_canvas(ax: Axes, canvas: np.ndarray, limits: Limits, gid: str) -> None:
     else:
         ax.imshow(canvas, cmap=paper_map(), vmin=limits[0], vmax=limits[1], gid=gid)
     bare(ax)
-
-
-def paper_map() -> Any:
-    """White where nothing is, dark where numbers are large."""
-    from matplotlib import colormaps
-
-    return colormaps["Blues"].with_extremes(bad="white")
-
-
-def bare(ax: Axes) -> Axes:
-    """Axes of images: no frame, no ticks."""
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    return ax
 
 
 def name_rows(ax: Axes, places: Sequence[float], names: Sequence[str], axis: str = "y") -> None:
@@ -195,6 +167,7 @@ def as_words(name: str, words: Any, count: int, thing: str) -> list[str]:
         ValueError: if there are others than things.
 
     Example:
+        >>> import torch
         >>> as_words("labels", torch.tensor([3, 1]), 2, "image")
         ['3', '1']
     """
@@ -292,18 +265,15 @@ def write_key(ax: Axes, words: Mapping[str, Any]) -> None:
 # Functions ---------------------------------------------------------------------------------------
 
 
-def placement(function: Any) -> dict[str, Any]:
-    """Type and device of what a network, or a method of one, is given; else torch's default.
+def like_given(function: Any) -> Tensor:
+    """A tensor () of the type and on the device of what a network, or a method of one, is given.
 
     Example:
-        >>> placement(nn.Linear(1, 1).double())["dtype"]
+        >>> like_given(nn.Linear(1, 1).double()).dtype
         torch.float64
     """
     network = _network(function)
-    for parameter in () if network is None else network.parameters():
-        if parameter.is_floating_point():
-            return {"dtype": parameter.dtype, "device": parameter.device}
-    return {"dtype": torch.get_default_dtype(), "device": torch.device("cpu")}
+    return like_of(*([] if network is None else [network]))
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from generative.drawing import (
     at_rest,
     class_colors,
     draw_canvas,
+    like_given,
     name_rows,
-    placement,
 )
 from generative.variational_autoencoder import VariationalAutoencoder
 from inference.inputs import Values, as_tensors, as_whole, check_finite, tolerance
@@ -89,7 +89,7 @@ def plot_manifold(
     up, right = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
     codes = torch.stack([right, up], -1).reshape(-1, 2)
     with at_rest(decode), torch.no_grad():
-        codes = codes.to(**placement(decode))
+        codes = codes.to(like_given(decode))
         if isinstance(decode, VariationalAutoencoder):
             if decode.latent_dim != 2:
                 raise ValueError(f"decode must have latent_dim 2, found {decode.latent_dim}")

@@ -16,7 +16,6 @@ from generative.drawing import (
     Limits,
     Shape,
     Words,
-    as_columns,
     as_images,
     as_limits,
     as_points,
@@ -28,7 +27,7 @@ from generative.drawing import (
 from generative.metrics.samples import distance_blocks
 from inference.inputs import Values, as_whole
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED
-from inference.pictures import in_rows, new_axes, plain, tiled
+from inference.pictures import as_columns, in_rows, new_axes, plain, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

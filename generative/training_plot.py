@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative.drawing import bare, class_colors, label_ends
+from generative.drawing import class_colors, label_ends
 from generative.gan.objectives import Loss, generator_loss
 from generative.metrics.mode_coverage import reverse_kl
 from inference.inputs import as_tensors, as_whole
 from inference.palette import AMBER, AXIS, BLUE, MUTED, PAPER
-from inference.pictures import new_axes, plain
+from inference.pictures import bare, new_axes, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

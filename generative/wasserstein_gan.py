@@ -222,10 +222,8 @@ class WassersteinGAN(AdversarialModel):
         return self.critic_steps
 
     def _optimization(self) -> Optimization:
-        """Clipped critics do not go well with Adam."""
-        if self.constraint.kind == "clip":
-            return Optimization("rmsprop", betas=(0.0, 0.99), ema=0.998)
-        return super()._optimization()
+        """What suits the constraint."""
+        return self.constraint.optimization(ema=super()._optimization().ema)
 
     def _constrain(self) -> None:
         """Clip the critic, if it is clipped."""

@@ -5,18 +5,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from inference.inputs import Values, as_tensors
+from inference.inputs import Values, as_tensors, as_whole
 from inference.palette import AXIS, INK, MUTED, TRACK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["as_pictures", "in_rows", "new_axes", "plain", "tiled"]
+__all__ = [
+    "as_columns",
+    "as_pictures",
+    "bare",
+    "in_rows",
+    "new_axes",
+    "paper_map",
+    "plain",
+    "tiled",
+]
 
 
 def as_pictures(values: Values, shape: tuple[int, int], name: str = "patterns") -> np.ndarray:
@@ -92,3 +101,29 @@ def plain(ax: Axes) -> Axes:
     ax.xaxis.label.set(color=INK)
     ax.yaxis.label.set(color=INK)
     return ax
+
+
+def paper_map() -> Any:
+    """White where nothing is, dark where numbers are large."""
+    from matplotlib import colormaps
+
+    return colormaps["Blues"].with_extremes(bad="white")
+
+
+def bare(ax: Axes) -> Axes:
+    """Axes of images: no frame, no ticks."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def as_columns(columns: int | None, count: int, shape: tuple[int, ...]) -> int:
+    """Images in a row: as asked for, or so many that they fill about a square.
+
+    Example:
+        >>> as_columns(None, 16, (8, 8))
+        4
+    """
+    if columns is not None:
+        return as_whole("columns", columns, least=1)
+    return max(1, min(count, round((count * shape[-2] / shape[-1]) ** 0.5)))

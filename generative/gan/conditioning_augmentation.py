@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inference.gaussian import standard_normal_kl
 from inference.inputs import as_whole
 from inference.random import GeneratorLike, as_generator
 
@@ -96,8 +97,7 @@ class ConditioningAugmentation(nn.Module):
         Raises:
             ValueError: if ``c`` has another shape.
         """
-        mean, log_variance = self._law(c)
-        return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance).sum(-1)
+        return standard_normal_kl(*self._law(c)).sum(-1)
 
     def _law(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-variances, (batch, n_out) each."""

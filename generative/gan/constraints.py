@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 from generative.gan.penalties import between, lipschitz_penalty
+from inference.learning.optimization import Optimization
 
 __all__ = ["Constraint", "ConstraintName", "Critic"]
 
@@ -73,6 +74,12 @@ class Constraint:
     def penalises(self) -> bool:
         """Whether there is a penalty."""
         return self.kind == "gradient-penalty"
+
+    def optimization(self, ema: float | None = None) -> Optimization:
+        """How the gradients of critic and generator become steps unless the user says so."""
+        if self.kind == "clip":  # clipped critics do not go well with Adam
+            return Optimization("rmsprop", betas=(0.0, 0.99), ema=ema)
+        return Optimization(betas=(0.0, 0.9), ema=ema)
 
     def impose(self, critic: nn.Module) -> None:
         """Make ready a critic: "spectral" puts its norm on linear and convolutional layers."""

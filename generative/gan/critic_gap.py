@@ -154,14 +154,13 @@ def estimate_earth_movers(
         penalty = rule.penalty(lambda rows: critic(rows).flatten(), batch, other, generator)
         return penalty - gap, {"gap": gap, "penalty": penalty}
 
-    plain = Optimization("rmsprop" if clips else "adam", (0.0, 0.99 if clips else 0.9))
     learned = [p for p in critic.parameters() if p.requires_grad]
     history = descend(
         critic,
         [Player("", learned, loss, then=lambda: rule.enforce(critic))],
         high,
         schedule,
-        plain if optimization is None else optimization,
+        rule.optimization() if optimization is None else optimization,
         source,
         headline="gap",
         progress=progress,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.vae.likelihood import LOG_2PI
+from inference.gaussian import standard_normal_kl
 
 __all__ = ["Code", "Encode", "NormalPrior", "Prior"]
 
@@ -95,5 +96,4 @@ class NormalPrior(Prior):
 
     def divergence(self, code: Code) -> Tensor:
         """The closed form, (n, latent_dim), nats."""
-        mean, log_variance = code
-        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        return standard_normal_kl(*code)

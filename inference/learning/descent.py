@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeAlias
 
@@ -182,6 +183,8 @@ class _Descent(Learner[Batch]):
             device.type, torch.bfloat16, enabled=optimization.mixed_precision
         )
         self._figures: dict[str, list[Tensor]] = {}
+        #: Losses by name in the history, and on which steps they are played.
+        self._every = {_loss_name(player): player.every for player in players}
         self._taken = 0
 
     def step(self, batch: Batch, rate: float, taken: int, generator: torch.Generator) -> None:
@@ -240,8 +243,10 @@ class _Descent(Learner[Batch]):
         found = {name: torch.stack(values) for name, values in self._figures.items()}
         self._figures = {}
         for name, values in found.items():
-            if name.endswith("loss") and not values.isfinite().all():
-                self._diverged(name, self._taken - len(values) + 1)
+            if name in self._every and not values.isfinite().all():
+                first, every = int((~values.isfinite()).nonzero()[0]), self._every[name]
+                last = self._taken // every
+                self._diverged(name, every * (last - len(values) + 1 + first))
         for name, x in self._model.named_parameters():
             if not x.isfinite().all():
                 raise FloatingPointError(
@@ -254,12 +259,10 @@ class _Descent(Learner[Batch]):
         if not self._callbacks:
             return False
         self._model.eval()
-        with torch.no_grad():
-            if self._average is None:
-                found = [x.after_epoch(self._model, figures) for x in self._callbacks]
-            else:
-                with self._average.swapped():
-                    found = [x.after_epoch(self._model, figures) for x in self._callbacks]
+        kept = nullcontext() if self._average is None else self._average.swapped()
+        with torch.no_grad(), kept:
+            # An end that one of them asks for does not keep the others from being called.
+            found = [x.after_epoch(self._model, figures) for x in self._callbacks]
         self._model.train()
         return any(found)
 
@@ -273,7 +276,7 @@ class _Descent(Learner[Batch]):
 
     def _note(self, player: Player[Batch], loss: Tensor, figures: Mapping[str, Tensor]) -> None:
         """Keep the figures of a step, for their means."""
-        name = f"{player.name}_loss" if player.name else "loss"
+        name = _loss_name(player)
         # Elsewhere the host would wait for the number: it is looked at after the epoch.
         if self._on_cpu and not math.isfinite(loss.item()):
             self._diverged(name, self._taken)
@@ -287,6 +290,10 @@ class _Descent(Learner[Batch]):
 _ADVICE = (
     "try a smaller lr, or clip_norm; a checkpoint holds what was learned up to the epoch before"
 )
+
+
+def _loss_name(player: Player[Any]) -> str:
+    return f"{player.name}_loss" if player.name else "loss"
 
 
 def _whose(player: Player[Any]) -> str:

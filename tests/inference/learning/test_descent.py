@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from inference.learning.callbacks import Callback, EarlyStopping, Evaluate
-from inference.learning.descent import Player, descend
+from inference.learning.descent import Player, _Descent, descend
 from inference.learning.optimization import Optimization
 from inference.learning.schedule import Schedule
 from inference.random import as_generator
@@ -291,6 +291,30 @@ class TestEnds:
             assert torch.equal(x, losses[-1][name])
             assert x.isfinite().all()
         assert not model.training
+
+    @pytest.mark.parametrize(("every", "step"), [(1, 7), (3, 9)])
+    def test_step_is_named_where_losses_are_looked_at_after_the_epoch(self, every, step):
+        model, source = network(), as_generator(1)
+        (sound,) = single(model)
+        taken = []
+
+        def loss(batch, generator):
+            taken.append(0)
+            found, figures = sound.loss(batch, generator)
+            # Only from here on, as the parameters are no numbers after it.
+            return found * (math.nan if len(taken) >= step // every else 1.0), figures
+
+        players = [Player("", sound.parameters, loss, every=every)]
+        learner = _Descent(model, players, Optimization(), [], "loss", 0.01)
+        learner._on_cpu = False  # as on a device that the host does not wait for
+        for place in range(4 * every):
+            learner.step(rows(10), 0.01, place, source)
+            if place == 1:
+                learner.report()  # an epoch of two steps, and another one
+        while learner._taken < 10:
+            learner.step(rows(10), 0.01, learner._taken, source)
+        with pytest.raises(FloatingPointError, match=f"loss is not finite at step {step}:"):
+            learner.report()
 
     def test_gradient_that_is_no_number_is_found_before_a_checkpoint_is_written(self, tmp_path):
         model, path, seen = nn.Linear(1, 1), tmp_path / "state.safetensors", []
