@@ -184,7 +184,7 @@ class GaussianLikelihood(Likelihood):
         tensor([-1.8379])
     """
 
-    log_scale: Tensor | None
+    log_scale: nn.Parameter | None
 
     def __init__(self, scale: Literal["decoder", "shared"] | float = "decoder") -> None:
         super().__init__()
@@ -194,11 +194,7 @@ class GaussianLikelihood(Likelihood):
         elif not 0 < scale < math.inf:
             raise ValueError(f"scale must be positive and finite, found {scale}")
         self.scale = scale
-        if scale == "shared":
-            self.log_scale = nn.Parameter(torch.zeros(()))
-        else:
-            fixed = None if isinstance(scale, str) else torch.tensor(math.log(scale))
-            self.register_buffer("log_scale", fixed, persistent=False)
+        self.log_scale = nn.Parameter(torch.zeros(())) if scale == "shared" else None
 
     def distribution(self, output: Tensor) -> Distribution:
         """Normal laws of the entries."""
@@ -231,6 +227,8 @@ class GaussianLikelihood(Likelihood):
         """Means, (n, *event), and log-variances that go with them."""
         if self.log_scale is not None:
             return output, 2 * self.log_scale
+        if not isinstance(self.scale, str):  # In the output's precision, never rounded to single.
+            return output, output.new_full((), 2 * math.log(self.scale))
         if output.ndim < 2 or output.shape[1] % 2:
             raise ValueError(
                 "decoder must return means and log-variances along axis 1, an even number, found "
