@@ -3,13 +3,10 @@
 .. math:: g(x, \\beta) = \\beta \\Bigl(\\sum_{i < j} w_{ij} x_i x_j + \\sum_i b_i x_i\\Bigr)
           + (1 - \\beta) \\sum_i b^0_i x_i, \\qquad x_i \\in \\{0, 1\\}
 
-One unit after the other is slow where no two can be drawn at once. With the random numbers of a
-sweep drawn beforehand, the units of a block solve a triangular system of thresholds instead:
+With the random numbers of a sweep drawn beforehand, the units of a block solve a triangular system
+of thresholds (:mod:`energy.triangular`):
 
 .. math:: y_i = \\Bigl[h_i + \\sum_{j < i} w_{ij} (y_j - x_j) > \\theta_i\\Bigr]
-
-It has one solution, which is what one unit after the other gives, and repeated substitution finds
-it after as many rounds as the longest chain of units that change each other's minds.
 """
 
 from __future__ import annotations
@@ -17,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from energy.triangular import settled
 from inference.sampling.kernel import Beta, Rule, SearchLaw
 from inference.sampling.schedules import range_of_strengths
 
@@ -192,13 +190,8 @@ class DenseLaw(SearchLaw[DenseState]):
             block = slice(number * BLOCK, number * BLOCK + BLOCK)
             before, bar = columns[block].clone(), bars[block]
             field = torch.addmm(self.biases[block, None], self.weights[block], columns)
-            after = (field > bar).to(columns)
-            while True:
-                again = (torch.addmm(field, earlier, after - before) > bar).to(columns)
-                if torch.equal(again, after):
-                    break
-                after = again
-            columns[block] = after
+            decide = partial(_ones, bar)
+            columns[block] = settled(decide, field, earlier, before, decide(field))
 
     # Search --------------------------------------------------------------------------------------
 
@@ -226,6 +219,11 @@ class DenseLaw(SearchLaw[DenseState]):
             if torch.equal(before, columns):
                 break
         return DenseState(columns.to(self.weights).T)
+
+
+def _ones(bars: Tensor, fields: Tensor) -> Tensor:
+    """Units that are on: those whose fields are above their bars."""
+    return (fields > bars).to(fields)
 
 
 def _uniform(shape: Iterable[int], generator: torch.Generator) -> Tensor:

@@ -11,11 +11,13 @@ agree.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from energy.hopfield.dynamics import Dynamics, Rule, decide
+from energy.triangular import settled
 
 __all__ = ["DenseFields", "Fields", "OverlapFields", "heat_bath"]
 
@@ -81,30 +83,20 @@ class Fields(Dynamics):
     def sweep(self, memory: Tensor, states: Tensor, order: Tensor, rule: Rule) -> None:
         """Update every unit once, one after the other, in place.
 
-        Within a block the states after the update solve
-
-        .. math:: y_i = \\operatorname{decide}\\Bigl(h_i + \\sum_{j < i} w_{ij} (y_j - x_j)\\Bigr)
-
-        which is strictly triangular: it has one solution, what one unit after the other gives, and
-        repeated substitution finds it after as many rounds as the longest chain of units that
-        change each other's minds, mostly two or three.
+        Within a block the states after the update solve a system of :mod:`energy.triangular`.
         """
         for units in order.split(BLOCK):
             before = states.index_select(0, units)
             field = torch.addcmul(self.rows(memory, units), rule.own[units], before, value=-1)
             threshold = rule.threshold[units]
             slack = None if rule.slack is None else rule.slack[units]
-            after = decide(field, before, threshold, slack)
+            decided = partial(decide, states=before, threshold=threshold, slack=slack)
+            after = decided(field)
             if torch.equal(after, before):
                 continue
             couplings = self.couplings(units)
             earlier = self.among(couplings, units).tril(-1)
-            while True:
-                seen = torch.addmm(field, earlier, after - before)
-                again = decide(seen, before, threshold, slack)
-                if torch.equal(again, after):
-                    break
-                after = again
+            after = settled(decided, field, earlier, before, after)
             states.index_copy_(0, units, after)
             self.advance(memory, couplings, after - before)
 
