@@ -18,13 +18,11 @@ from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
 from inference.sampling.kernel import Annealable, TemperedLaw
+from inference.sampling.schedules import settling_schedule
 
 __all__ = ["EnergyModel", "PartitionMethod", "annealed_draws"]
 
 PartitionMethod: TypeAlias = Literal["exact", "ais"]
-
-#: Share of the sweeps in which beta rises from the simple law's to the model's.
-RISING = 0.5
 
 
 def annealed_draws(
@@ -41,10 +39,8 @@ def annealed_draws(
     Shapes:
         result: (n, *event).
     """
-    rising = int(RISING * sweeps)
-    rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
-    betas = [*rise, *[1.0] * (sweeps - rising)]
-    return law.position(law.run(law.start(n, generator), betas, generator))
+    state = law.run(law.start(n, generator), settling_schedule(sweeps), generator)
+    return law.position(state)
 
 
 class EnergyModel(Model, Annealable):

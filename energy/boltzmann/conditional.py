@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +12,9 @@ from energy.boltzmann.dense_law import DenseLaw
 from energy.boltzmann.exact import MOST_FREE, heaviest_state
 from inference.random import GeneratorLike
 from inference.sampling.annealing import simulated_annealing
+from inference.sampling.schedules import settling_schedule
 
 __all__ = ["completed", "most_probable_given"]
-
-#: Share of the sweeps in which beta rises from that of independent units.
-RISING = 0.5
 
 
 def completed(law: DenseLaw, rows: Tensor, sweeps: int, generator: torch.Generator) -> Tensor:
@@ -39,9 +36,7 @@ def completed(law: DenseLaw, rows: Tensor, sweeps: int, generator: torch.Generat
     """
     known, drawn = rows >= 0, law.start(len(rows), generator).units
     state = law.init(torch.where(known, rows.to(drawn), drawn))
-    rising = int(RISING * sweeps)
-    rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
-    return law.run(state, [*rise, *[1.0] * (sweeps - rising)], generator, known).units
+    return law.run(state, settling_schedule(sweeps), generator, known).units
 
 
 def most_probable_given(

@@ -19,6 +19,7 @@ __all__ = [
     "logarithmic_schedule",
     "quenched",
     "range_of_strengths",
+    "settling_schedule",
 ]
 
 #: Hot end in units of the typical strength of all factors at a variable together, cold end in
@@ -179,6 +180,23 @@ def range_of_strengths(squares: np.ndarray, strengths: np.ndarray) -> tuple[floa
         return 1.0, 1.0
     hot = HOT / float(np.sqrt(squares[squares > 0]).mean())
     return hot, max(hot, COLD / float(np.median(strengths)))
+
+
+def settling_schedule(sweeps: int) -> list[float]:
+    """Inverse temperatures that rise from 0 in the first half of the sweeps and then are 1.
+
+    .. math:: \\beta_t = \\min(1, 2 t / T)
+
+    Arguments:
+        sweeps: how many.
+
+    Example:
+        >>> settling_schedule(5)
+        [0.0, 0.5, 1.0, 1.0, 1.0]
+    """
+    rising = sweeps // 2
+    rise = np.linspace(0.0, 1.0, rising, endpoint=False).tolist()
+    return [*rise, *[1.0] * (sweeps - rising)]
 
 
 def _positive(hot: float, cold: float) -> tuple[float, float]:
