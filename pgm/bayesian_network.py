@@ -27,16 +27,16 @@ from inference.exact.queries import Queries
 from inference.exact.structure import Structure
 from inference.logspace import safe_log
 from inference.random import GeneratorLike
+from pgm.bayesian.imputation import imputed, predicted
+from pgm.bayesian.row_likelihood import row_log_prob
+from pgm.bayesian.tables import flatten_tables, normalized_rows
 from pgm.directed import Digraph
 from pgm.directed_model import DirectedModel
 from pgm.discrete_data import DiscreteData
-from pgm.imputation import imputed, predicted
 from pgm.parameters.estimates import Estimate, added_counts, concentrations
 from pgm.parameters.family_counts import GluedFamilies
 from pgm.parameters.fitting import FitMethod, Start, TableFitter
 from pgm.parameters.priors import Prior, pseudo_counts
-from pgm.row_likelihood import row_log_prob
-from pgm.tables import flatten_tables, normalized_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -350,7 +350,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         Reference:
             Pearl 2009, definition 3.2.1.
         """
-        from pgm.intervention import intervened
+        from pgm.bayesian.intervention import intervened
 
         return intervened(self, states)
 
@@ -366,7 +366,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
 
     def to_pyro(self) -> Any:
         """A Pyro model, ``model(evidence=None)``, with one enumerable site per variable."""
-        from pgm.pyro_bridge import pyro_model
+        from pgm.bayesian.pyro_bridge import pyro_model
 
         return pyro_model(self)
 
@@ -394,7 +394,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         if Path(path).suffix == ".safetensors":
             super().save(path)
             return
-        from pgm.network_files import save_network
+        from pgm.bayesian.network_files import save_network
 
         save_network(self, path)
 
@@ -408,7 +408,7 @@ class BayesianNetwork(DirectedModel, ExactModel):
         """
         if Path(path).suffix == ".safetensors":
             return super().load(path)
-        from pgm.network_files import load_network
+        from pgm.bayesian.network_files import load_network
 
         return load_network(path)
 

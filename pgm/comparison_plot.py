@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pgm.directed import Digraph
 from pgm.directed_model import DirectedModel
-from pgm.drawing import ARROW, canvas, draw_arrow, draw_node
-from pgm.layered_layout import layered_layout
-from pgm.panels import node_size
+from pgm.graph_drawing.drawing import ARROW, canvas, draw_arrow, draw_node
+from pgm.graph_drawing.layered_layout import layered_layout
+from pgm.graph_drawing.panels import node_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,8 @@ import numpy as np
 
 from inference.exact.evidence import is_pandas
 from inference.information import entropy
-from pgm.drawing import AMBER, ARROW, BLUE, INK, MUTED, TRACK
 from pgm.gaussian_mixture import GaussianMixture
+from pgm.graph_drawing.drawing import AMBER, ARROW, BLUE, INK, MUTED, TRACK
 from pgm.mixture_model import MixtureModel
 from pgm.mixtures.drawing import (
     component_colors,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgm.drawing import (
+from pgm.graph_drawing.drawing import (
     AMBER,
     ARROW,
     BLUE,
@@ -19,8 +19,8 @@ from pgm.drawing import (
     draw_node,
     inches,
 )
-from pgm.layered_layout import layered_layout
-from pgm.panels import (
+from pgm.graph_drawing.layered_layout import layered_layout
+from pgm.graph_drawing.panels import (
     TITLE_POINTS,
     Panel,
     make_panels,

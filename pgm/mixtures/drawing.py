@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pgm.drawing import AMBER, BLUE, INK, TRACK
 from pgm.gaussian_mixture import GaussianMixture
+from pgm.graph_drawing.drawing import AMBER, BLUE, INK, TRACK
 from pgm.mixtures.density import as_matrices
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pgm.drawing import ARROW, canvas, draw_node
-from pgm.layered_layout import Drawing
-from pgm.panels import node_size
+from pgm.graph_drawing.drawing import ARROW, canvas, draw_node
+from pgm.graph_drawing.layered_layout import Drawing
+from pgm.graph_drawing.panels import node_size
 
 if TYPE_CHECKING:
     import networkx

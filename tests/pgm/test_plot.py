@@ -20,8 +20,8 @@ from matplotlib.text import Text
 from inference.random import as_generator, numpy_generator
 from pgm.bayesian_network import BayesianNetwork
 from pgm.classic import asia, sprinkler
-from pgm.layered_layout import layered_layout
-from pgm.panels import BAR_LENGTH, percent
+from pgm.graph_drawing.layered_layout import layered_layout
+from pgm.graph_drawing.panels import BAR_LENGTH, percent
 from pgm.plot import AMBER, BLUE, plot_network, plot_posteriors
 
 Rectangle = tuple[float, float, float, float]

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, PAPER, TRACK
-from pgm.layered_layout import Drawing, Point
-from pgm.panels import (
+from pgm.graph_drawing.layered_layout import Drawing, Point
+from pgm.graph_drawing.panels import (
     BAR_HEIGHT,
     BAR_LENGTH,
     BAR_SPACE,

@@ -11,9 +11,9 @@ from pyro import poutine
 from pyro.infer import Predictive, TraceEnum_ELBO, infer_discrete
 
 from inference.random import as_generator
+from pgm.bayesian.pyro_bridge import pyro_model
 from pgm.bayesian_network import BayesianNetwork
 from pgm.classic import asia, medical_test, sprinkler
-from pgm.pyro_bridge import pyro_model
 
 TOLERANCE = 1e-12
 

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pgm.lattice import SPACE, Lattice, Ports, Size, abscissae, fewest_crossings, straighten
+from pgm.graph_drawing.lattice import (
+    SPACE,
+    Lattice,
+    Ports,
+    Size,
+    abscissae,
+    fewest_crossings,
+    straighten,
+)
 
 __all__ = ["Drawing", "Point", "Size", "layered_layout"]
 

@@ -1,0 +1,1 @@
+"""Parts of Bayesian networks: tables, rows, files, interventions, the bridge to Pyro."""

@@ -1,0 +1,1 @@
+"""Pictures of graphs: where nodes and arrows go, what stands in them."""
