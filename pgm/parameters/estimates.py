@@ -55,6 +55,12 @@ class TableRows:
             sums = np.where(empty, self.lengths, sums)
         return counts / self.spread(sums), n_empty
 
+    def softmax(self, logits: np.ndarray) -> np.ndarray:
+        """Rows of probabilities whose logarithms are these numbers, up to one for every row."""
+        # A large common shift of a row's logits must not overflow.
+        weights = np.exp(logits - self.spread(np.maximum.reduceat(logits, self._starts)))
+        return weights / self.spread(self.sums(weights))
+
     def random(self, generator: np.random.Generator) -> np.ndarray:
         """Rows drawn uniformly from all distributions."""
         draws = generator.standard_exponential(int(self.lengths.sum()))

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from inference.exact.incomplete_rows import IncompleteRows, RowCliques
 from inference.exact.structure import Structure
 from inference.inputs import as_whole
 from inference.learning.em import check_tolerance, expectation_maximization
-from inference.progress import check_progress, progress_bar
+from inference.learning.lbfgs import minimize
+from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator, numpy_generator
 from pgm.discrete_data import DiscreteData
 from pgm.parameters.estimates import TableRows
@@ -139,48 +142,36 @@ class TableFitter:
             Binder, Koller, Russell & Kanazawa 1997, "Adaptive probabilistic networks with hidden
             variables", theorem 1.
         """
-        from scipy.optimize import minimize
-
         table_rows, objective = TableRows(self.structure), self._objective()
         scale = max(self.data.total, 1.0)
-        history: list[dict[str, Any]] = []
+        with np.errstate(divide="ignore"):
+            logits = np.log(start)
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "method='gradient' needs starting tables without zeros; "
+                "use init='available' or 'random'"
+            )
 
-        def tables(logits: np.ndarray) -> np.ndarray:
-            # A large common shift of a row's logits must not overflow.
-            peaks = np.maximum.reduceat(logits, np.cumsum(table_rows.lengths) - table_rows.lengths)
-            weights = np.exp(logits - table_rows.spread(peaks))
-            return weights / table_rows.spread(table_rows.sums(weights))
-
-        def loss(logits: np.ndarray) -> tuple[float, np.ndarray]:
-            values = tables(logits)
+        def loss(logits: Tensor) -> tuple[float, Tensor]:
+            values = table_rows.softmax(logits.numpy())
             counts, value = objective(values)
             slope = counts - table_rows.spread(table_rows.sums(counts)) * values
-            return -value / scale, -slope / scale
+            return -value / scale, torch.from_numpy(-slope / scale)
 
-        with progress_bar(max_iterations, "L-BFGS", progress) as bar:
-
-            def report(intermediate_result: Any) -> None:
-                value = -float(intermediate_result.fun) * scale
-                history.append({"iteration": len(history) + 1, "objective": value})
-                bar.update(1)
-                bar.set_postfix_str(f"objective {value:.6g}")
-
-            with np.errstate(divide="ignore"):
-                logits = np.log(start)
-            if not np.isfinite(logits).all():
-                raise ValueError(
-                    "method='gradient' needs starting tables without zeros; "
-                    "use init='available' or 'random'"
-                )
-            result = minimize(
-                loss,
-                logits,
-                jac=True,
-                method="L-BFGS-B",
-                callback=report,
-                options={"maxiter": max_iterations, "ftol": tolerance, "gtol": 0.0},
-            )
-        values = tables(result.x)
+        found = minimize(
+            loss,
+            logits,
+            max_iterations=max_iterations,
+            gradient_tolerance=0.0,
+            value_tolerance=tolerance,
+            period=1,
+            progress=progress,
+        )
+        history = [
+            {"iteration": step["iteration"], "objective": -step["value"] * scale}
+            for step in found.history
+        ]
+        values = table_rows.softmax(found.x.numpy())
         empty = table_rows.sums(objective(values)[0]) <= 0
         uniform = table_rows.spread(1.0 / table_rows.lengths)
         values = np.where(table_rows.spread(empty), uniform, values)
