@@ -16,15 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from energy.energy_model import annealed_draws
-from energy.neural.noise_contrastive import Normalizer
-from energy.neural.objectives import loss_of
+from energy.neural.learning import Lesson
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
 from energy.neural.rows import check_network, checked_output
 from energy.neural.training import LearningMethod, Settings
 from inference.inputs import Values, as_whole
-from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
-from inference.learning.schedule import Schedule
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
@@ -349,6 +346,8 @@ class NeuralEnergy(Model, Annealable):
         projections: int | None = 1,
         noise: Base | None = None,
         noise_ratio: int = 1,
+        optimization: Optimization | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         generator: GeneratorLike = None,
         progress: bool | None = None,
     ) -> Self:
@@ -361,23 +360,25 @@ class NeuralEnergy(Model, Annealable):
                 from noise, which finds log Z too.
             epochs: passes over the rows; ``history`` has the mean loss of each.
             batch_size: rows per step.
-            lr: Adam's first rate; it falls to zero linearly.
+            lr: the first rate, which falls to zero linearly unless ``optimization`` says more.
             steps: of the chains per step, "persistent".
             chains: in the buffer, "persistent".
             restart: share of them that begin again at the base in every step, "persistent".
             l2: holds the network's squared energies small, "persistent".
-            noise_scale: of "denoising", in units of ``scale``: it learns the density of data with
-                that noise.
+            noise_scale: of the noise that "denoising" learns data with, in units of ``scale``.
             projections: random directions per row, "sliced"; None takes all axes.
-            noise: the law of "noise-contrastive", normalised; by default the base. It must reach
-                wherever data do.
+            noise: the law of "noise-contrastive", by default the base; it must reach all data.
             noise_ratio: its draws per row.
+            optimization: how gradients become steps; Adam if None. With ``parts``, each has
+                chains of its own.
+            checkpoint: a file, written after every epoch. If it is there, learning goes on from
+                it, bit for bit as if it had never stopped.
             generator: None, a seed or a generator.
             progress: a bar; None shows it on a terminal.
 
         Raises:
-            ValueError: data with NaN, or of another shape; an unknown method or a number that
-                makes no sense; a network without parameters to learn.
+            ValueError: data with NaN, or of another shape; a method or number that makes no
+                sense; a network without parameters to learn; a checkpoint of something else.
             FloatingPointError: a loss that overflows; the step is not taken.
 
         Example:
@@ -400,25 +401,25 @@ class NeuralEnergy(Model, Annealable):
         if not learned:
             raise ValueError("network must have parameters that require gradients, found none")
         check_network(self.network, rows[:2])
+        lesson = Lesson.of(settings, optimization)
         source = as_generator(generator, self.device)
+        lesson.team.follow_first([], source)
         self._adopt(rows)
-        base = self.base()
-        # Exact for a network of zeros, where the confining term is all.
-        normalizer = Normalizer(base)
-        noise, kernel = base if noise is None else noise, self.kernel()
-        loss = loss_of(
-            settings, self._energy, self._output, kernel, base, noise, normalizer, source
+        self.history, found = lesson.learn(
+            self,
+            learned,
+            (self._energy, self._output),
+            self.kernel(),
+            self.base(),
+            noise,
+            rows,
+            source,
+            about={"model": self.config()},
+            checkpoint=checkpoint,
+            progress=progress,
         )
-        contrasts = settings.method == "noise-contrastive"
-        if contrasts:
-            learned.append(normalizer.risen)
-        player = Player[Tensor]("", learned, lambda *given: (loss(*given), {}))
-        schedule = Schedule(settings.epochs, settings.batch_size, settings.lr)
-        self.history = descend(
-            self, [player], rows, schedule, Optimization(), source, progress=progress
-        )
-        if contrasts:
-            self.log_normalizer = normalizer().detach()
+        if found is not None:
+            self.log_normalizer = found
         return self
 
     def _adopt(self, rows: Tensor) -> None:

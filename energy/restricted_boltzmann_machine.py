@@ -18,6 +18,7 @@ from energy.rbm.chains import chains_of
 from energy.rbm.completion import completed, without_gaps
 from energy.rbm.hopfield import MachineNumbers, hopfield_numbers, machine_numbers
 from energy.rbm.learning import MachineLearner
+from energy.rbm.parted_chains import PartedChains, team_of
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
 from energy.rbm.settings import LearningMethod, Settings
 from energy.rbm.starting_point import fit_independent, mean_bias
@@ -82,7 +83,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
     """
 
     def pseudo_log_likelihood(self, x: Values) -> Tensor:
-        """Sum of the log-probabilities of single visible variables given the others, (n,), nats.
+        """Sum of the log-probabilities of single visible variables given the others, nats.
 
         .. math:: \\sum_i \\log p(v_i \\mid v_{-i}) =
                   -\\sum_i \\log \\sum_k e^{F(v) - F(v^{(i \\to k)})}
@@ -93,7 +94,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
             x: visible units 0 and 1, or states.
 
         Shapes:
-            x: (n, n_visible).
+            x: (..., n_visible). result: (...).
 
         Raises:
             ValueError: real visible units, or values other than 0 and 1.
@@ -103,10 +104,10 @@ class RestrictedBoltzmannMachine(TwoLayers):
         """
         layers = self.layers()
         rows = self._visible("x", x)
-        rows = rows.reshape(-1, rows.shape[-1])
         if layers.visible.alphabet is not None and not bool(((rows == 0) | (rows == 1)).all()):
             raise ValueError("x must hold 0 and 1 only")
-        return pseudo_log_likelihood(rows, layers)
+        found = pseudo_log_likelihood(rows.reshape(-1, rows.shape[-1]), layers)
+        return found.reshape(rows.shape[:-1])
 
     def transform(self, x: Values) -> Tensor:
         """Features of rows: the means of the hidden units, (n, n_hidden)."""
@@ -137,6 +138,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
         sparsity_cost: float = 0.1,
         draw_data: bool = False,
         chain_dtype: torch.dtype | None = None,
+        parts: int | None = None,
         warm: bool = False,
         validation: Values | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -170,6 +172,9 @@ class RestrictedBoltzmannMachine(TwoLayers):
             draw_data: the rows are means, of which units 0 and 1 are drawn anew in every step.
             chain_dtype: ``torch.bfloat16`` makes the products of "pcd" chains in that type, which
                 is faster and rounds their law a little; the rest stays as it is.
+            parts: how many each batch, and the chains, are cut in, each with draws of its own,
+                which the processes of ``inference.parallel.join`` share; all learn the same
+                machine. None does not cut them.
             warm: keep the visible biases and precisions that are there.
             validation: rows that are not learned from: ``history`` then has how much higher their
                 free energy is, ``free_energy_gap``; it grows when what is special to the rows
@@ -189,7 +194,8 @@ class RestrictedBoltzmannMachine(TwoLayers):
         Raises:
             TypeError: numbers of the wrong kind.
             ValueError: data that the units cannot take, no rows, settings that make no sense, a
-                checkpoint of another machine, other data or other settings.
+                checkpoint of another machine, other data or other settings; more parts than rows
+                of a batch or chains, or fewer than processes.
 
         Reference:
             Hinton 2002, "Training products of experts by minimizing contrastive divergence";
@@ -220,6 +226,7 @@ class RestrictedBoltzmannMachine(TwoLayers):
             sparsity_cost,
             draw_data,
             chain_dtype,
+            parts,
         )
         rows = self._rows("data", data)
         if draw_data and self.config()["visible"] != "bernoulli":
@@ -231,13 +238,16 @@ class RestrictedBoltzmannMachine(TwoLayers):
             about = {"machine": self.config(), "settings": settings.as_json(), "warm": warm}
             file = Checkpoint(checkpoint, {**about, "rows": fingerprint(rows)})
         layers = self.layers(detached=True)
+        team = None if parts is None else team_of(settings, rows, list(self.parameters()), source)
         if not warm:
             fit_independent(layers, rows)
-        learner = MachineLearner(
-            layers, settings, chains_of(settings, layers, source), rows, others
-        )
+        if team is None:
+            chains_there = chains_of(settings, layers, source)
+        else:
+            chains_there = PartedChains.of(settings, layers, source, team)
+        learner = MachineLearner(layers, settings, chains_there, rows, others)
         learned, self.history = train(
-            learner, rows, settings.schedule, source, checkpoint=file, progress=progress
+            learner, rows, settings.schedule, source, checkpoint=file, progress=progress, team=team
         )
         with torch.no_grad():
             for name, parameter in self.named_parameters():

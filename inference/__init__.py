@@ -31,6 +31,7 @@ from inference.learning.estimators import score_function
 from inference.learning.lbfgs import minimize
 from inference.learning.optimization import Optimization
 from inference.model import Model
+from inference.parallel import Team, join, share_rows
 from inference.sampling.adaptation import adapted, warm_up
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealing import simulated_annealing
@@ -73,6 +74,7 @@ __all__ = [
     "Plan",
     "RandomWalk",
     "Samples",
+    "Team",
     "adapted",
     "annealed_importance_sampling",
     "belief_propagation",
@@ -89,6 +91,7 @@ __all__ = [
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_wasserstein2",
+    "join",
     "js_divergence",
     "kl_divergence",
     "mcse",
@@ -104,6 +107,7 @@ __all__ = [
     "sample_chain",
     "score_function",
     "sequential_monte_carlo",
+    "share_rows",
     "simulated_annealing",
     "sliced_wasserstein",
     "summarize",

@@ -46,9 +46,9 @@ class ConditionalRandomField(Model):
         unary: from inputs to scores of the labels, nats: (B, K, *grid) on a grid, as torch's
             convolutions give them, (B, n, K) on a graph. ``nn.Identity()`` if x holds the scores.
         pairwise: "potts", a learned reward for equal labels per kind of edge; "table", a learned
-            K x K table per kind; "contrast", a reward that depends on how much the image (B, C,
-            *grid) changes along the edge; or a module of x that returns the edges' tables: on a
-            grid with M displacements (B, M K K, *grid), at every node those of the edges that
+            K x K table per kind; "contrast", a reward that depends on how much the image
+            (B, C, *grid) changes along the edge; or a module of x that returns the edges' tables:
+            on a grid with M displacements (B, M K K, *grid), at every node those of the edges that
             begin there, on a graph (B, E, K, K). The first axis is the edge's first node. The
             named forms start at zero: independent labels.
 
@@ -278,6 +278,7 @@ class ConditionalRandomField(Model):
         learning_rate: float = 0.01,
         optimizer: OptimizerForm = "adam",
         l2: float = 0.0,
+        parts: int | None = None,
         generator: GeneratorLike = None,
         progress: bool | None = None,
     ) -> Self:
@@ -299,6 +300,8 @@ class ConditionalRandomField(Model):
             optimizer: "adam", "lbfgs" (all data in every step; for convex problems, such as a
                 linear ``unary``), or a function from parameters to an optimiser of torch.
             l2: strength of the penalty on all parameters.
+            parts: how many each batch is cut in, which the processes of
+                ``inference.parallel.join`` share; None does not cut them.
             generator: of the order of the examples.
             progress: True, False, or None: a bar if on a terminal.
 
@@ -314,7 +317,7 @@ class ConditionalRandomField(Model):
         """
         _check_method(method, Likelihood)
         check_progress(progress)
-        schedule = Schedule(epochs, batch_size, learning_rate, optimizer, l2)
+        schedule = Schedule(epochs, batch_size, learning_rate, optimizer, l2, parts)
         X, labels = self._input(X), _as_labels(Y, self.n_states)
         if len(X) != len(labels) or not len(labels):
             raise ValueError(

@@ -18,7 +18,7 @@ PACKAGES = ("inference", *MODELS)
 # a new part is given its place here.
 READING_ORDER = (
     ("arrays", "convergence", "files", "inputs", "logspace", "palette", "progress", "random"),
-    ("pictures", "rows", "tensor_files"),
+    ("parallel", "pictures", "rows", "tensor_files"),
     ("gaussian", "information", "transport"),
     ("model",),
     ("exact",),

@@ -187,12 +187,21 @@ def chains_of(settings: Settings, layers: Layers, generator: torch.Generator) ->
     return PersistentChains(hidden, settings.k, settings.chain_dtype)
 
 
-def phase_shares(rows: int, chains: int, like: Tensor) -> Tensor:
+def phase_shares(
+    rows: int, chains: int, like: Tensor, of: tuple[int, int] | None = None
+) -> Tensor:
     """What rows of both phases weigh in a gradient: 1 / B for data, -1 / C for chains, (B + C, 1).
+
+    Arguments:
+        rows: of the data.
+        chains: how many.
+        like: a tensor of the type and on the device wanted.
+        of: B and C, where these are only some of all; None where they are all.
 
     Example:
         >>> phase_shares(1, 2, torch.zeros(0)).tolist()
         [[1.0], [-0.5], [-0.5]]
     """
-    parts = [like.new_full((rows, 1), 1 / rows), like.new_full((chains, 1), -1 / chains)]
+    total = (rows, chains) if of is None else of
+    parts = [like.new_full((rows, 1), 1 / total[0]), like.new_full((chains, 1), -1 / total[1])]
     return torch.cat(parts)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from energy.rbm.chains import Chains, phase_shares
 from energy.rbm.layers import Layers
+from energy.rbm.parted_chains import PartedChains
 from energy.rbm.settings import Settings
 from energy.rbm.units import GaussianUnits
 from inference.learning.trainer import Learner
@@ -77,22 +78,33 @@ class MachineLearner(Learner[Tensor]):
         self._rows, self._others, self._mean = rows[:COMPARED], others, rows.mean(0)
         self._last = rows[:0]
         self._sizes, self._shares = (0, 0), rows.new_zeros(0, 1)
+        self._parted = chains if isinstance(chains, PartedChains) else None
+        self._of: tuple[int, int] | None = None
 
     def step(self, batch: Tensor, rate: float, taken: int, generator: torch.Generator) -> None:
         """Change the parameters on some rows; see ``Learner.step``."""
-        if self._settings.draw_data:
+        count, total = len(batch), len(batch)
+        if self._parted is not None:
+            count, *of = self._parted.sizes(total)
+            self._of = (of[0], of[1])
+        elif self._settings.draw_data:
             batch = self._layers.visible.sample(batch.logit(), generator)
         rows, means = self._chains.phases(self._layers, batch, taken, generator)
-        if self._settings.centered or self._settings.sparsity is not None:
-            self._activity.lerp_(means[: len(batch)].mean(0), FOLLOWED)
-        self._estimate(rows, means, len(batch))
+        followed = self._settings.centered or self._settings.sparsity is not None
+        active = [means[:count].mean(0).mul_(count / total)] if followed else []
+        self._estimate(rows, means, count)
+        if self._parted is not None:
+            self._parted.team.sum([*self._gradients.values(), *active])
+        for mean in active:
+            self._activity.lerp_(mean, FOLLOWED)
+        self._center()
         self._regularize()
         momentum = self._settings.momentum
         for name, gradient in self._gradients.items():
             if momentum:
                 gradient = self._velocities[name].mul_(momentum).add_(gradient)
             self.parameters[name].add_(gradient, alpha=rate)
-        self._last = rows[len(batch) :]
+        self._last = rows[count:]
 
     def memory(self) -> dict[str, Tensor]:
         """Chains, velocities and how active the hidden units have been."""
@@ -109,7 +121,8 @@ class MachineLearner(Learner[Tensor]):
 
     def report(self) -> dict[str, float]:
         """How far chains and rows are apart, and free energies if there are other rows."""
-        found = {"mean_gap": float((self._last.mean(0) - self._mean).abs().mean())}
+        mean = self._last.mean(0) if self._parted is None else self._parted.mean(self._last)
+        found = {"mean_gap": float((mean - self._mean).abs().mean())}
         if self._others is not None:
             own, other = (
                 self._layers.free_energy(part).mean() for part in (self._rows, self._others)
@@ -130,7 +143,11 @@ class MachineLearner(Learner[Tensor]):
             torch.mul(
                 (rows.square() * shares).sum(0), -0.5 * precision, out=found["log_precision"]
             )
+
+    def _center(self) -> None:
+        """Take the means of units off, where that is wanted."""
         if self._settings.centered:
+            found = self._gradients
             ahead, behind = found["visible_bias"], found["hidden_bias"]
             found["weights"].addr_(self._mean, behind, alpha=-1).addr_(
                 ahead, self._activity, alpha=-1
@@ -154,5 +171,6 @@ class MachineLearner(Learner[Tensor]):
     def _row_shares(self, rows: int, chains: int) -> Tensor:
         """Shares of rows in both phases, kept from step to step."""
         if self._sizes != (rows, chains):
-            self._sizes, self._shares = (rows, chains), phase_shares(rows, chains, self._shares)
+            self._sizes = (rows, chains)
+            self._shares = phase_shares(rows, chains, self._shares, self._of)
         return self._shares

@@ -45,6 +45,7 @@ class Settings:
         sparsity_cost: how much it counts.
         draw_data: rows are means, of which units are drawn anew in every step.
         chain_dtype: of the products of "pcd" chains; None is that of the parameters.
+        parts: how many batches and chains are cut in, for processes to share; None for none.
 
     Raises:
         TypeError, ValueError: a method or number that makes no sense.
@@ -69,6 +70,7 @@ class Settings:
     sparsity_cost: float = 0.1
     draw_data: bool = False
     chain_dtype: torch.dtype | None = None
+    parts: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in get_args(LearningMethod):
@@ -91,6 +93,8 @@ class Settings:
             )
         if self.chain_dtype is not None and self.method != "pcd":
             raise ValueError(f'chain_dtype is of method "pcd", found {self.method!r}')
+        if self.parts is not None:
+            as_whole("parts", self.parts, least=1)
 
     @property
     def schedule(self) -> Schedule:
@@ -99,4 +103,7 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        return {**asdict(self), "chain_dtype": str(self.chain_dtype)}
+        found = {**asdict(self), "chain_dtype": str(self.chain_dtype)}
+        if self.parts is None:  # as files say that know no parts
+            del found["parts"]
+        return found

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,13 @@ from inference.learning.optimization import (
     load_optimizer_state,
     optimizer_state,
 )
+from inference.learning.parted_gradient import PartedGradient, Scored, seed_layers
 from inference.learning.schedule import Schedule
-from inference.learning.trainer import Batch, Learner, train
+from inference.learning.trainer import Batch, Learner, Rows, tensors_of, train
+from inference.parallel import Team, draw_key
 from inference.progress import check_progress
 
 __all__ = ["Player", "descend"]
-
-#: A loss (), and figures () by name for the history.
-Scored: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Player(Generic[Batch]):
         then: what happens after each of its steps.
         rate: its rate, in units of that of the schedule.
         averaged: whether its weights are averaged, if any are.
+        of_part: the loss of a part of the batches, if parts have something of their own to
+            remember, such as chains; else it is ``loss``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Player(Generic[Batch]):
     then: Callable[[], None] | None = None
     rate: float = 1.0
     averaged: bool = True
+    of_part: Callable[[int], Callable[[Batch, torch.Generator], Scored]] | None = None
 
 
 def descend(
@@ -96,7 +98,8 @@ def descend(
         description: of the bar.
 
     Raises:
-        ValueError: no parameters to learn; a checkpoint of something else.
+        ValueError: no parameters to learn; a checkpoint of something else; more parts than rows
+            in a batch or fewer than processes, rows that are not the same in every process.
         FloatingPointError: a loss or a parameter is no longer finite. The last checkpoint stays.
 
     Reference:
@@ -117,7 +120,8 @@ def descend(
         if not player.parameters:
             raise ValueError(f"there are no parameters to learn{_whose(player)}")
     schedule = Schedule(**{**asdict(schedule), "averaged": 0.0, "decay": optimization.decay})
-    learner = _Descent(model, players, optimization, callbacks, headline, schedule.lr)
+    parted = _parted(model, rows, schedule, optimization, generator)
+    learner = _Descent(model, players, optimization, callbacks, headline, schedule.lr, parted)
     file = None
     if checkpoint is not None:
         file = Checkpoint(checkpoint, _about(about or {}, schedule, optimization))
@@ -133,6 +137,7 @@ def descend(
                 checkpoint=file,
                 progress=progress,
                 description=description,
+                team=None if parted is None else parted.team,
             )
     finally:
         model.eval()
@@ -152,6 +157,23 @@ def _about(
     return {**about, "schedule": planned, "optimization": optimization.as_json()}
 
 
+def _parted(
+    model: nn.Module,
+    rows: Rows,
+    schedule: Schedule,
+    optimization: Optimization,
+    generator: torch.Generator,
+) -> PartedGradient | None:
+    """What makes gradients by parts, with processes that begin alike; None without parts."""
+    if optimization.parts is None:
+        return None
+    team, some = Team(optimization.parts), tensors_of(rows)
+    team.check("rows of a batch", min(schedule.batch_size, len(some[0])))
+    team.agree("the rows", some)
+    team.follow_first(list(model.state_dict().values()), generator)
+    return PartedGradient(team, model, draw_key(generator))
+
+
 class _Descent(Learner[Batch]):
     """Takes turns: every player descends its loss on the batch, in their order."""
 
@@ -163,7 +185,9 @@ class _Descent(Learner[Batch]):
         callbacks: Sequence[Callback],
         headline: str,
         lr: float,
+        parted: PartedGradient | None = None,
     ) -> None:
+        self._parted, self._seed = parted, 0
         self.parameters, self.headline = dict(model.state_dict()), headline
         self._model, self._players, self._callbacks = model, players, callbacks
         self._clip_norm = optimization.clip_norm
@@ -178,7 +202,7 @@ class _Descent(Learner[Batch]):
         decay = optimization.ema
         self._average = None if decay is None else MovingWeights(averaged, decay)
         device = next(iter(players[0].parameters)).device
-        self._on_cpu = device.type == "cpu"
+        self._device, self._on_cpu = device, device.type == "cpu"
         self._cast = torch.autocast(
             device.type, torch.bfloat16, enabled=optimization.mixed_precision
         )
@@ -191,14 +215,18 @@ class _Descent(Learner[Batch]):
         """Every player whose turn it is takes a step."""
         self._taken = taken + 1
         turns = zip(self._players, self._optimizers, self._rates, strict=True)
-        for player, optimizer, rates in turns:
+        for place, (player, optimizer, rates) in enumerate(turns):
             if self._taken % player.every:
                 continue
             _forget_gradients(player.parameters)
-            with self._cast:
-                loss, figures = player.loss(batch, generator)
-            self._note(player, loss, figures)
-            loss.backward(inputs=list(player.parameters))
+            if self._parted is None:
+                with self._cast:
+                    loss, figures = player.loss(batch, generator)
+                self._note(player, loss, figures)
+                loss.backward(inputs=list(player.parameters))
+            else:
+                turn = taken * len(self._players) + place
+                self._note(player, *self._by_parts(self._parted, player, batch, turn))
             if self._clip_norm is not None:
                 nn.utils.clip_grad_norm_(player.parameters, self._clip_norm)
             for group, own in zip(optimizer.param_groups, rates, strict=True):
@@ -209,6 +237,18 @@ class _Descent(Learner[Batch]):
         if self._average is not None:
             self._average.follow()
 
+    def _by_parts(
+        self, parted: PartedGradient, player: Player[Batch], batch: Batch, turn: int
+    ) -> Scored:
+        """Loss and figures of a batch, with the gradients of all parts left behind."""
+
+        def loss(part: int, rows: Batch, generator: torch.Generator) -> Scored:
+            own = player.loss if player.of_part is None else player.of_part(part)
+            with self._cast:
+                return own(rows, generator)
+
+        return parted(loss, player.parameters, batch, turn)
+
     def memory(self) -> dict[str, Tensor]:
         """The optimisers' states, the averages, and what the callbacks remember."""
         parts = {
@@ -217,6 +257,8 @@ class _Descent(Learner[Batch]):
         parts |= {f"callback.{place}": x.memory() for place, x in enumerate(self._callbacks)}
         if self._average is not None:
             parts["average"] = self._average.memory()
+        if self._parted is not None:
+            parts["parts"] = {"key": torch.tensor(self._parted.key)}
         return {f"{part}.{name}": x for part, own in parts.items() for name, x in own.items()}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
@@ -227,16 +269,13 @@ class _Descent(Learner[Batch]):
             callback.recall(_part(memory, f"callback.{place}."))
         if self._average is not None:
             self._average.recall(_part(memory, "average."))
+        if self._parted is not None:
+            self._parted.key = int(memory["parts.key"])
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Layers that draw from the global generator follow from ours."""
-        device = generator.device
-        seed = int(torch.randint(2**62, (), generator=generator, device=device))
-        # Not torch.manual_seed: it keeps a note, for good, for every kind of device there is not.
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+        self._seed = draw_key(generator)
+        seed_layers(self._seed, generator.device)
 
     def report(self) -> dict[str, Any]:
         """Means over the epoch."""
@@ -259,6 +298,9 @@ class _Descent(Learner[Batch]):
         if not self._callbacks:
             return False
         self._model.eval()
+        if self._parted is not None:
+            # Parts have left the global generator elsewhere in every process.
+            seed_layers(self._seed, self._device)
         kept = nullcontext() if self._average is None else self._average.swapped()
         with torch.no_grad(), kept:
             # An end that one of them asks for does not keep the others from being called.

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
+from inference.inputs import as_whole
 from inference.learning.schedule import Decay, Schedule
 
 __all__ = ["MakeOptimizer", "Method", "Optimization", "load_optimizer_state", "optimizer_state"]
@@ -43,6 +44,9 @@ class Optimization:
             is what learning leaves behind then; None keeps the last weights.
         decay: how the rate falls.
         mixed_precision: products in bfloat16, parameters as they are.
+        parts: how many a batch is cut in, each with draws of its own, which the processes that
+            ``inference.parallel.join`` brings together share: the result is that of one process
+            up to the order of sums. None learns from whole batches.
 
     Raises:
         ValueError: numbers that make no sense.
@@ -64,6 +68,7 @@ class Optimization:
     ema: float | None = None
     decay: Decay = "linear"
     mixed_precision: bool = False
+    parts: int | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.method) and self.method not in get_args(Method):
@@ -81,6 +86,8 @@ class Optimization:
             raise ValueError(f"clip_norm must be positive or None, found {self.clip_norm}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be between 0 and 1 or None, found {self.ema}")
+        if self.parts is not None:
+            as_whole("parts", self.parts, least=1)
         _ = Schedule(decay=self.decay)
 
     def optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
@@ -103,7 +110,10 @@ class Optimization:
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
         method = self.method
-        return {**asdict(self), "method": method.__qualname__ if callable(method) else method}
+        found = {**asdict(self), "method": method.__qualname__ if callable(method) else method}
+        if self.parts is None:  # as files say that know no parts
+            del found["parts"]
+        return found
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

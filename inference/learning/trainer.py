@@ -20,9 +20,10 @@ from torch import Tensor
 
 from inference.learning.checkpoint import Checkpoint
 from inference.learning.schedule import Schedule
+from inference.parallel import Team
 from inference.progress import progress_bar
 
-__all__ = ["Learner", "Rows", "train"]
+__all__ = ["Learner", "Rows", "tensors_of", "train"]
 
 #: What is learned from: rows, or several things of every row, all with the same first axis.
 Rows: TypeAlias = Tensor | tuple[Tensor, ...]
@@ -96,6 +97,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     progress: bool | None = None,
     description: str = "learning",
+    team: Team | None = None,
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Parameters, averaged if the schedule says so, and what happened in every epoch.
 
@@ -109,9 +111,10 @@ def train(
             bit for bit as if it had never stopped.
         progress: a bar; None shows it on a terminal.
         description: of the bar.
+        team: processes that share the steps; all see the checkpoint, the first writes it.
 
     Raises:
-        ValueError: a checkpoint of something else.
+        ValueError: a checkpoint of something else, or not the same in every process.
 
     Reference:
         Robbins & Monro 1951, "A stochastic approximation method"; Polyak & Juditsky 1992,
@@ -130,13 +133,14 @@ def train(
         >>> 48 < found["mean"].item() < 51
         True
     """
-    count = len(_tensors(rows)[0])
+    count = len(tensors_of(rows)[0])
     size = min(schedule.batch_size, count)
     per_epoch, epochs = schedule.planned(count)
     total = per_epoch * epochs
     averaged = max(1, int(schedule.averaged * total)) if schedule.averaged else 0
-    done = _resumed(learner, checkpoint, generator, averaged > 0)
-    with progress_bar(total, description, progress) as bar:
+    done = _resumed(learner, checkpoint, generator, averaged > 0, team)
+    shown = progress if team is None else team.bar(progress)
+    with progress_bar(total, description, shown) as bar:
         bar.update(done.epoch * per_epoch)
         for epoch in range(epochs if done.stopped else done.epoch, epochs):
             learner.begin_epoch(generator)
@@ -153,7 +157,7 @@ def train(
             done.history.append(figures)
             done = done._replace(epoch=epoch + 1, stopped=stopped)
             if checkpoint is not None:
-                _keep(checkpoint, learner, done, generator)
+                _keep(checkpoint, learner, done, generator, team)
             if learner.headline in figures:
                 bar.set_postfix_str(f"{learner.headline} {figures[learner.headline]:.4g}")
             if stopped:
@@ -163,14 +167,14 @@ def train(
     return {name: kept / averaged for name, kept in done.sums.items()}, done.history
 
 
-def _tensors(rows: Rows) -> tuple[Tensor, ...]:
+def tensors_of(rows: Rows) -> tuple[Tensor, ...]:
     """What there is of every row."""
     return (rows,) if isinstance(rows, Tensor) else rows
 
 
 def _batches(rows: Batch, order: Tensor, size: int) -> Iterator[Batch]:
     """Batches of rows in some order."""
-    parts = _tensors(rows)
+    parts = tensors_of(rows)
     width = sum(part[0].numel() for part in parts)
     for block in order.split(max(1, BLOCK // (width * size)) * size):
         # One gather for many batches costs less than one for each.
@@ -179,14 +183,24 @@ def _batches(rows: Batch, order: Tensor, size: int) -> Iterator[Batch]:
 
 
 def _keep(
-    checkpoint: Checkpoint, learner: Learner[Any], done: _Progress, generator: torch.Generator
+    checkpoint: Checkpoint,
+    learner: Learner[Any],
+    done: _Progress,
+    generator: torch.Generator,
+    team: Team | None,
 ) -> None:
     """Write all that going on takes."""
     groups = {"parameters": learner.parameters, "sums": done.sums, "memory": learner.memory()}
     tensors = {f"{group}.{key}": x for group, some in groups.items() for key, x in some.items()}
     tensors["generator"] = generator.get_state()
     figures = {"epoch": done.epoch, "history": done.history, "stopped": done.stopped}
-    checkpoint.write(tensors, figures)
+    if team is None:
+        checkpoint.write(tensors, figures)
+        return
+    if team.first:
+        checkpoint.write(tensors, figures)
+    # None goes on to an epoch that would be lost with the file.
+    team.wait()
 
 
 def _resumed(
@@ -194,11 +208,15 @@ def _resumed(
     checkpoint: Checkpoint | None,
     generator: torch.Generator,
     averaged: bool,
+    team: Team | None,
 ) -> _Progress:
     """Where a checkpoint left off, with learner and generator set back; else the beginning."""
     own = learner.parameters
     sums = {name: torch.zeros_like(x) for name, x in own.items()} if averaged else {}
     found = None if checkpoint is None else checkpoint.read()
+    if team is not None:
+        epoch = -1 if found is None else found[1]["epoch"]
+        team.agree("the epoch of the checkpoint", [torch.tensor(epoch)])
     if checkpoint is None or found is None:
         return _Progress(sums, 0, [], False)
     tensors, figures = found

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
+from inference.parallel import Team
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.adaptive_schedule import as_path
 from inference.sampling.annealed_path import follow
@@ -37,6 +39,7 @@ def annealed_importance_sampling(
     islands: int = ISLANDS,
     reverse: bool = False,
     starts: Tensor | None = None,
+    parts: int | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,
 ) -> LogPartition:
@@ -62,6 +65,9 @@ def annealed_importance_sampling(
             one chain each.
         reverse: from the law to the base.
         starts: draws of the law, (chain, *event); None makes them by sequential Monte Carlo.
+        parts: how many the chains are cut in, each with draws of its own, which the processes of
+            ``inference.parallel.join`` share; all find the same temperatures first, and get the
+            weights of all chains. None does not cut them.
         generator: None, a seed or a generator.
         progress: a bar; None shows it on a terminal.
 
@@ -70,7 +76,8 @@ def annealed_importance_sampling(
         ValueError: betas that do not rise from 0, fewer than two chains, islands that do not
             divide them, no chain that found a possible state, log densities that are NaN or
             +inf; in reverse, starts that are impossible, or hard zeros, which the way back to
-            the base cannot see.
+            the base cannot see; more parts than chains, or parts that do not divide the islands
+            and chains where these are resampled.
 
     Reference:
         Neal 2001, "Annealed importance sampling", eq. 11 and section 3; Burda, Grosse &
@@ -92,9 +99,56 @@ def annealed_importance_sampling(
     resampling = None if resample is None else Resampling(resample, islands)
     if resampling is not None:
         resampling.check(chains)
-    source = as_generator(generator, law.device)
-    path = as_path(betas, law, source, progress)
-    groups = None if resampling is None else islands
+    source, groups = as_generator(generator, law.device), None if resampling is None else islands
+    if parts is None:
+        path = as_path(betas, law, source, progress)
+        logs = _log_weights(law, path, chains, starts, reverse, resampling, source, progress)
+        return LogPartition(law.log_base + logs, groups, reverse)
+    team = Team(parts)
+    team.check("chains", chains)
+    if resampling is not None:
+        resampling = _of_part(resampling, chains, team.parts)
+    team.follow_first([], source)
+    shown, counts, cuts = team.bar(progress), team.counts(chains), team.slices(chains)
+    # By every process, with the same draws: it costs less than to tell the others of each step.
+    path = as_path(betas, law, source, shown)
+    logs = [
+        _log_weights(
+            law,
+            path,
+            counts[part],
+            None if starts is None else starts[cuts[part]],
+            reverse,
+            resampling,
+            own,
+            shown,
+        )
+        for part, own in zip(team.own, team.generators(source), strict=True)
+    ]
+    return LogPartition(law.log_base + torch.cat(team.gather(logs)), groups, reverse)
+
+
+def _of_part(resampling: Resampling, chains: int, parts: int) -> Resampling:
+    """Resampling in the islands of one part."""
+    if resampling.islands % parts or chains % parts:
+        raise ValueError(
+            f"parts must divide the islands and the chains where these are resampled, found "
+            f"parts={parts}, islands={resampling.islands} and {chains} chains"
+        )
+    return replace(resampling, islands=resampling.islands // parts)
+
+
+def _log_weights(
+    law: TemperedLaw[S],
+    path: np.ndarray,
+    chains: int,
+    starts: Tensor | None,
+    reverse: bool,
+    resampling: Resampling | None,
+    source: torch.Generator,
+    progress: bool | None,
+) -> Tensor:
+    """Estimates of log Z less that of the base by single chains, (chain,)."""
     if not reverse:
         state, name = law.start(chains, source), "annealed importance sampling"
     else:
@@ -103,7 +157,7 @@ def annealed_importance_sampling(
     logs, _ = follow(
         law, state, path, source, resampling=resampling, description=name, progress=progress
     )
-    return LogPartition(law.log_base + (-logs if reverse else logs), groups, reverse)
+    return -logs if reverse else logs
 
 
 def _ends(

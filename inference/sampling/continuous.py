@@ -104,8 +104,10 @@ def evaluate(log_density: LogDensity, position: Tensor, gradient: bool) -> Point
         ([-1.0], [[-1.0, -1.0]])
     """
     if gradient:
-        with torch.enable_grad():
-            leaf = position.detach().requires_grad_()
+        # Also where a caller has switched derivatives off for good, by inference mode.
+        with torch.inference_mode(False), torch.enable_grad():
+            known = position.clone() if position.is_inference() else position
+            leaf = known.detach().requires_grad_()
             values = _checked(log_density(leaf), position)
             slope = _slope(values, leaf)
     else:

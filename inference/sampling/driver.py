@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, SupportsIndex, TypeVar
 
@@ -13,10 +14,12 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
+from inference.parallel import Team
 from inference.progress import check_progress, progress_bar
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.kernel import Kernel
-from inference.sampling.observers import Observer, check_memory
+from inference.sampling.observers import Observer, check_memory, itself
+from inference.sampling.parted_kernel import PartedKernel, generators_of
 from inference.sampling.samples import Samples, map_tensors
 
 __all__ = ["sample_chain"]
@@ -36,6 +39,7 @@ def sample_chain(
     thin: SupportsIndex = 1,
     observers: Observers = (),
     keep: bool = True,
+    parts: SupportsIndex | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,
 ) -> Samples:
@@ -55,6 +59,9 @@ def sample_chain(
         observers: what is made of draws as they come, by name; one that stands in a sequence has
             the name of its class in lower case.
         keep: whether the draws themselves are kept.
+        parts: how many the chains are cut in, each with draws of its own, which the processes of
+            ``inference.parallel.join`` share; all get the samples of all chains, and go on from
+            them with as many parts. None does not cut them.
         generator: None, a seed or a generator. None goes on with that of samples.
         progress: a bar; None shows it on a terminal.
 
@@ -64,7 +71,7 @@ def sample_chain(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: a negative number of steps; draws that do not fit in memory; samples gone on
-            with by other observers than before.
+            with by other observers than before, or in other parts; more parts than chains.
 
     Example:
         >>> from inference.sampling.density import DiscreteDensity
@@ -88,30 +95,91 @@ def sample_chain(
         )
     watching = _named(observers)
     before = state if isinstance(state, Samples) else None
-    if before is not None and generator is None:
+    team = None if parts is None else Team(parts)
+    if before is not None and generator is None and team is None:
         generator = before.generator()
     source = as_generator(generator, kernel.device)
-    with torch.no_grad(), progress_bar(warmup + draws * thin, "sampling", progress) as bar:
+    shown = progress if team is None else team.bar(progress)
+    run = _Run(draws, warmup, thin, watching)
+    with torch.no_grad(), progress_bar(warmup + draws * thin, "sampling", shown) as bar:
         current: Any = kernel.init(state) if isinstance(state, Tensor) else state
         current = current if before is None else before.state
         position = kernel.position(current)
+        shared = None
+        if team is not None:
+            goes_on = before if generator is None else None
+            shared = PartedKernel(kernel, team, _generators(team, source, goes_on), len(position))
         carries = _carries(watching, position, before)
         values = _room(position, draws if keep else 0, before)
-        first = values.shape[1] - draws
-        for _ in range(warmup):
+        room = values[:, values.shape[1] - draws :] if keep else None
+        if shared is None:
+            current = run(kernel, current, source, room, carries, itself, bar)
+            generator_state = source.get_state()
+        else:
+            own = None if room is None else room[shared.mine]
+            ended = run(shared, shared.cut(current), source, own, carries, shared.whole, bar)
+            current, generator_state = shared.joined(ended), shared.generator_states()
+            if room is not None and own is not None:
+                room.copy_(shared.whole(own))
+        observed = {name: one.result(carries[name]) for name, one in watching.items()}
+    return Samples(values, current, generator_state, observed, carries)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How many steps, and who watches."""
+
+    draws: int
+    warmup: int
+    thin: int
+    watching: Mapping[str, Observer[Any]]
+
+    def __call__(
+        self,
+        kernel: Kernel[S],
+        current: S,
+        source: torch.Generator,
+        values: Tensor | None,
+        carries: dict[str, Any],
+        whole: Callable[[Tensor], Tensor],
+        bar: Any,
+    ) -> S:
+        """State after all steps.
+
+        Arguments:
+            kernel: moves the chains.
+            current: their state.
+            source: of the draws.
+            values: takes the draws, (chain, draw, *event).
+            carries: where the observers are; they go on.
+            whole: what observers see, from where the kernel's chains are.
+            bar: told of every step.
+        """
+        for _ in range(self.warmup):
             current = kernel.step(current, source)
             bar.update(1)
-        for draw in range(draws):
-            for _ in range(thin):
+        for draw in range(self.draws):
+            for _ in range(self.thin):
                 current = kernel.step(current, source)
             position = kernel.position(current)
-            if keep:
-                values[:, first + draw] = position
-            for name, observer in watching.items():
+            if values is not None:
+                values[:, draw] = position
+            if self.watching:
+                position = whole(position)
+            for name, observer in self.watching.items():
                 carries[name] = observer.update(carries[name], position)
-            bar.update(thin)
-        observed = {name: one.result(carries[name]) for name, one in watching.items()}
-    return Samples(values, current, source.get_state(), observed, carries)
+            bar.update(self.thin)
+        return current
+
+
+def _generators(
+    team: Team, source: torch.Generator, before: Samples | None
+) -> list[torch.Generator]:
+    """Generators of own parts: new ones, or those of samples that are gone on with."""
+    if before is not None:
+        return generators_of(team, before, source.device)
+    team.follow_first([], source)
+    return team.generators(source)
 
 
 def _named(observers: Observers) -> dict[str, Observer[Any]]:

@@ -38,7 +38,8 @@ class Samples:
     Attributes:
         values: draws (chain, draw, *event); no draws if they were not kept.
         state: the kernel's state after the last step, a named tuple of tensors, or a tensor.
-        generator_state: the random generator's state then, uint8.
+        generator_state: the random generator's state then, uint8, or a row for each part of the
+            chains that were drawn in parts.
         observed: what the observers found, by name.
         carries: where the observers are, by name.
 
@@ -70,7 +71,16 @@ class Samples:
         return self.values.flatten(0, 1)
 
     def generator(self) -> torch.Generator:
-        """A new generator in the state that the last step left."""
+        """A new generator in the state that the last step left.
+
+        Raises:
+            ValueError: the samples were drawn in parts, each with a generator of its own.
+        """
+        if self.generator_state.ndim > 1:
+            raise ValueError(
+                f"the samples have a generator for each of {len(self.generator_state)} parts; go "
+                f"on with parts={len(self.generator_state)}, or pass generator"
+            )
         generator = torch.Generator(self.values.device)
         generator.set_state(self.generator_state)
         return generator

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_tensors, as_whole
+from inference.parallel import Team
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
+from inference.sampling.kernel import TemperedLaw
 from inference.sampling.ladder import advanced, tuned_ladder
 from inference.sampling.laws import Tempered, as_tempered_law
 from inference.sampling.replica_exchange import ReplicaExchange, ReplicaState
@@ -69,6 +71,7 @@ def parallel_tempering(
     chains: int = 8,
     warmup: int = 1400,
     thin: int = 1,
+    parts: int | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,
 ) -> TemperedSamples:
@@ -90,13 +93,19 @@ def parallel_tempering(
         chains: independent ladders, each with a replica per temperature.
         warmup: sweeps before, in which the ladder is found.
         thin: sweeps per draw.
+        parts: how many the chains are cut in, each with draws of its own, which the processes of
+            ``inference.parallel.join`` share; all get the draws of all chains. A ladder that is
+            to be found is found by every process alike, with the chains of one part; those of
+            all parts begin at the base then, and have the sweeps of ``warmup`` again. None does
+            not cut them.
         generator: None, a seed or a generator.
         progress: a bar; None shows it on a terminal.
 
     Raises:
         TypeError: a model without a path of laws.
         ValueError: betas that are negative or do not rise, fewer than two; no chains or draws;
-            log densities that are NaN or +inf; draws that do not fit in memory.
+            log densities that are NaN or +inf; draws that do not fit in memory; more parts than
+            chains.
 
     Reference:
         Geyer 1991, "Markov chain Monte Carlo maximum likelihood", section 3; Syed,
@@ -119,6 +128,9 @@ def parallel_tempering(
     thin = as_whole("thin", thin, least=1)
     warmup = as_whole("warmup", warmup, least=0)
     source = as_generator(generator, law.device)
+    if parts is not None:
+        plan = draws, chains, warmup, thin
+        return _in_parts(law, rungs, ladder, plan, Team(parts), source, progress)
     with progress_bar(warmup + draws * thin, "parallel tempering", progress) as bar:
         if ladder is None:
             kernel, state = tuned_ladder(law, rungs, chains, warmup, source, bar)
@@ -126,6 +138,43 @@ def parallel_tempering(
             kernel = ReplicaExchange(law, torch.from_numpy(ladder))
             state = advanced(kernel, kernel.start(chains, source), warmup, source, bar)
         return _drawn(kernel, kernel.recounted(state), draws, thin, source, bar)
+
+
+def _in_parts(
+    law: TemperedLaw[S],
+    rungs: int | None,
+    ladder: np.ndarray | None,
+    plan: tuple[int, int, int, int],
+    team: Team,
+    source: torch.Generator,
+    progress: bool | None,
+) -> TemperedSamples:
+    """Draws of chains that processes share, on a ladder that all of them find alike."""
+    draws, chains, warmup, thin = plan
+    team.check("chains", chains)
+    team.follow_first([], source)
+    counts = team.counts(chains)
+    sweeps = len(team.own) * (warmup + draws * thin) + (warmup if ladder is None else 0)
+    with progress_bar(sweeps, "parallel tempering", team.bar(progress)) as bar:
+        if ladder is None:
+            kernel, _ = tuned_ladder(law, rungs, counts[0], warmup, source, bar)
+        else:
+            kernel = ReplicaExchange(law, torch.from_numpy(ladder))
+        found: list[TemperedSamples] = []
+        for part, own in zip(team.own, team.generators(source), strict=True):
+            state = advanced(kernel, kernel.start(counts[part], own), warmup, own, bar)
+            found.append(_drawn(kernel, kernel.recounted(state), draws, thin, own, bar))
+    rates = torch.cat(team.gather([x.swap_rates[None] for x in found]))
+    trips = team.gather([torch.tensor([x.round_trips], device=law.device) for x in found])
+    shares = rates.new_tensor(counts)[:, None] / chains
+    return TemperedSamples(
+        torch.cat(team.gather([x.samples for x in found])),
+        torch.cat(team.gather([x.energy for x in found])),
+        kernel.betas,
+        (shares * rates).sum(0),
+        int(torch.cat(trips).sum()),
+        draws * thin,
+    )
 
 
 def _drawn(

@@ -41,6 +41,7 @@ class Schedule:
         optimizer: "adam", "lbfgs" (all data in every step), or a function from parameters to an
             optimiser of torch.
         l2: strength of the penalty on all parameters.
+        parts: how many batches are cut in, for processes to share; None for none.
 
     Raises:
         TypeError, ValueError: if one is of the wrong kind or out of range.
@@ -51,6 +52,7 @@ class Schedule:
     learning_rate: float
     optimizer: OptimizerForm
     l2: float
+    parts: int | None = None
 
     def __post_init__(self) -> None:
         as_whole("epochs", self.epochs, least=1)
@@ -66,6 +68,8 @@ class Schedule:
                 "optimizer must be 'adam', 'lbfgs' or a function that makes one, "
                 f"found {self.optimizer!r}"
             )
+        if self.parts is not None and self.optimizer == "lbfgs":
+            raise ValueError("parts are of learning in batches; pass optimizer='adam'")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +128,11 @@ class Learner:
             [Player[Tensor]("", self.parameters, loss)],
             torch.arange(self.n_rows),
             StepSchedule(self.schedule.epochs, self.schedule.batch_size, rate),
-            Optimization("adam" if method == "lbfgs" else method, decay="constant"),
+            Optimization(
+                "adam" if method == "lbfgs" else method,
+                decay="constant",
+                parts=self.schedule.parts,
+            ),
             as_generator(generator),
             progress=self.progress,
             description="CRF",
