@@ -16,6 +16,7 @@ from inference.exact.graph import FactorGraph
 from inference.inputs import as_whole
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
+from inference.rows import mean_over_rows
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
 from inference.sampling.kernel import Annealable, TemperedLaw
 from inference.sampling.schedules import settling_schedule
@@ -84,8 +85,12 @@ class EnergyModel(Model, Annealable):
     def score(
         self, x: Tensor, *, log_partition: LogPartition | Tensor | float | None = None
     ) -> float:
-        """Mean log-probability, nats; see ``log_prob``."""
-        return float(self.log_prob(x, log_partition=log_partition).mean())
+        """Mean log-probability, nats; see ``log_prob``.
+
+        Raises:
+            ValueError: no rows.
+        """
+        return float(mean_over_rows(self.log_prob(x, log_partition=log_partition)))
 
     def _log_z(self, given: LogPartition | Tensor | float | None) -> Tensor | float:
         """Log Z as it was given, or summed."""

@@ -20,6 +20,7 @@ from energy.ising.couplings import checked_edges, checked_field, edges_of_matrix
 from energy.ising.lattice import checked_shape, lattice_edges
 from energy.ising.max_cut import read_max_cut
 from inference.exact.factor import Factor
+from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.sampling.binary.clusters import SwendsenWang
@@ -91,7 +92,7 @@ class IsingModel(EnergyModel):
         self.field = nn.Parameter(field, requires_grad=False)
         self.register_buffer("edges", torch.from_numpy(edges).to(couplings.device))
         self.shape: tuple[int, ...] | None = None
-        self._compiled: tuple[tuple[Any, ...], PairLayout] | None = None
+        self._compiled: tuple[Snapshot, PairLayout] | None = None
 
     # Other ways to build one ---------------------------------------------------------------------
 
@@ -264,7 +265,7 @@ class IsingModel(EnergyModel):
 
     def _spins(self, x: Values) -> Tensor:
         """Spins as numbers in the type of the couplings."""
-        spins = x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x))
+        (spins,) = as_tensors(x=x)
         if spins.ndim == 0 or spins.shape[-1] != self.n_units:
             raise ValueError(f"x must be (..., {self.n_units}) spins, found {tuple(spins.shape)}")
         wrong = (spins != 1) & (spins != -1)
@@ -280,10 +281,10 @@ class IsingModel(EnergyModel):
     @property
     def layout(self) -> PairLayout:
         """Colours and index arrays, found once per graph and device."""
-        key = (self.edges.device, self.edges.data_ptr(), self.edges._version)
-        if self._compiled is None or self._compiled[0] != key:
+        if self._compiled is None or not self._compiled[0].holds([self.edges]):
             edges = checked_edges(self.n_units, self.edges)
-            self._compiled = (key, PairLayout(self.n_units, edges, self.edges.device))
+            layout = PairLayout(self.n_units, edges, self.edges.device)
+            self._compiled = (Snapshot([self.edges]), layout)
         return self._compiled[1]
 
     def tempered_law(

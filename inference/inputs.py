@@ -19,6 +19,7 @@ __all__ = [
     "as_tensors",
     "as_weights",
     "as_whole",
+    "check_dense",
     "check_distribution",
     "check_finite",
     "log_base",
@@ -54,6 +55,21 @@ def as_tensors(**values: Values) -> list[Tensor]:
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return [tensor.to(dtype) for tensor in tensors]
+
+
+def check_dense(x: Any) -> None:
+    """Refuse sparse matrices of scipy and sparse tensors.
+
+    Raises:
+        TypeError: if ``x`` is one.
+
+    Example:
+        >>> check_dense(torch.eye(2))
+    """
+    if type(x).__module__.startswith("scipy.sparse"):
+        raise TypeError("X must be dense, found a sparse matrix; pass X.toarray()")
+    if isinstance(x, Tensor) and x.layout is not torch.strided:
+        raise TypeError("X must be dense, found a sparse tensor; pass X.to_dense()")
 
 
 def as_weights(sample_weight: Values | None, n_rows: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,13 @@ class Model(nn.Module, ABC):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build a model, untrained, from what `config` returned."""
         return cls(**config)
+
+    def extra_repr(self) -> str:
+        """What `config` returns, as far as it is short and not the constructor's default."""
+        known = signature(type(self)).parameters
+        defaults = {name: parameter.default for name, parameter in known.items()}
+        given = {n: repr(v) for n, v in self.config().items() if v != defaults.get(n, ...)}
+        return ", ".join(f"{name}={text}" for name, text in given.items() if len(text) <= 40)
 
     @property
     def device(self) -> torch.device:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 
-__all__ = ["checked_shape", "read_rows"]
+__all__ = ["checked_shape", "mean_over_rows", "read_rows"]
 
 
 def checked_shape(event_shape: SupportsIndex | Sequence[int]) -> tuple[int, ...]:
@@ -29,6 +29,22 @@ def checked_shape(event_shape: SupportsIndex | Sequence[int]) -> tuple[int, ...]
     if not sizes:
         raise ValueError("event_shape must have at least one axis, found none; use (1,)")
     return tuple([as_whole("event_shape", size, least=1) for size in sizes])
+
+
+def mean_over_rows(values: Tensor) -> Tensor:
+    """Mean of a number per row, ().
+
+    Raises:
+        ValueError: no rows.
+
+    Example:
+        >>> import torch
+        >>> mean_over_rows(torch.tensor([1.0, 2.0]))
+        tensor(1.5000)
+    """
+    if not values.numel():
+        raise ValueError("x has no rows; the mean of nothing is not defined")
+    return values.mean()
 
 
 def read_rows(name: str, x: Values, shape: Sequence[int] | None, like: Tensor) -> Tensor:

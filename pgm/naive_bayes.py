@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.inputs import as_weights
+from inference.inputs import as_weights, as_whole
 from inference.logspace import log_normalize, logsumexp
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator, categorical
@@ -316,9 +315,9 @@ class NaiveBayes(Model):
         Raises:
             ValueError: not fitted, n negative, n_trials out of place, or the kind "complement".
         """
-        form, size = self._fitted(), operator.index(n)
-        if min(size, n_trials or 0) < 0:
-            raise ValueError(f"n and n_trials must not be negative, found {n} and {n_trials}")
+        form, size = self._fitted(), as_whole("n", n, least=0)
+        if n_trials is not None:
+            n_trials = as_whole("n_trials", n_trials, least=0)
         if (self.kind == "multinomial") != (n_trials is not None):
             raise ValueError(
                 "n_trials must be given for kind 'multinomial' and for no other, "

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from inference.model import Model
+from inference.rows import mean_over_rows
 
 __all__ = ["RowModel"]
 
@@ -28,7 +29,4 @@ class RowModel(Model):
         Raises:
             ValueError: no rows.
         """
-        logs = self.log_prob(x)
-        if not len(logs):
-            raise ValueError("x has no rows; the mean of nothing is not defined")
-        return logs.mean()
+        return mean_over_rows(self.log_prob(x))

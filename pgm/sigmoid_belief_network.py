@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from inference.exact.enumerate import enumerate_states
+from inference.inputs import as_whole
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
+from inference.rows import mean_over_rows
 from pgm.bayesian_network import BayesianNetwork
 from pgm.sigmoid.enumeration import MOST_HIDDEN, check_finite, exact_log_prob, exact_marginals
 from pgm.sigmoid.gibbs import ClampedGibbs, gibbs_marginals, read_beta
@@ -153,19 +155,24 @@ class SigmoidBeliefNetwork(Model):
         return mean_field(self._graph, self._masked(), rows).bound
 
     def score(self, x: Any, *, method: LogProbMethod = "exact") -> float:
-        """Mean of :meth:`log_prob` over the rows, nats."""
+        """Mean of :meth:`log_prob` over the rows, nats.
+
+        Raises:
+            ValueError: no rows.
+        """
         with torch.no_grad():
-            return float(self.log_prob(x, method=method).mean())
+            return float(mean_over_rows(self.log_prob(x, method=method)))
 
     def sample(self, n: int, *, generator: GeneratorLike = None) -> Tensor:
         """Draw independent rows of all units, parents first.
 
         Shapes:
             result: (n, units) int64, zeros and ones.
+
+        Raises:
+            TypeError, ValueError: n is no whole number, or negative.
         """
-        if n < 0:
-            raise ValueError(f"n must not be negative, found {n}")
-        rows = self.bias.new_zeros((n, len(self.units)))
+        rows = self.bias.new_zeros((as_whole("n", n, least=0), len(self.units)))
         missing = torch.ones_like(rows, dtype=torch.bool)
         drawn = self._graph.fill(rows, missing, self._raw(), generator=generator)
         return drawn.long()

@@ -26,6 +26,7 @@ from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.inputs import Values, as_tensors, as_whole
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
+from inference.rows import mean_over_rows
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
 
 __all__ = ["LayeredNetwork"]
@@ -191,8 +192,12 @@ class LayeredNetwork(Model):
         return found - log_z
 
     def score(self, x: Values, *, generator: GeneratorLike = None) -> float:
-        """Mean of ``log_prob_bound``, nats."""
-        return float(self.log_prob_bound(x, generator=generator).mean())
+        """Mean of ``log_prob_bound``, nats.
+
+        Raises:
+            ValueError: no rows.
+        """
+        return float(mean_over_rows(self.log_prob_bound(x, generator=generator)))
 
     # Parts ---------------------------------------------------------------------------------------
 

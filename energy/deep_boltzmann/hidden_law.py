@@ -77,7 +77,7 @@ class HiddenLaw:
         found = self.mean_field(1)
         for taken in range(1, iterations, STRIDE):
             moved = self._moved(found, min(STRIDE, iterations - taken))
-            change = (moved.odd - found.odd).abs().amax() if moved.odd.numel() else 0.0
+            change = (moved.odd - found.odd).detach().abs().amax() if moved.odd.numel() else 0.0
             found = moved
             if float(change) <= still:
                 break

@@ -33,4 +33,6 @@ class Snapshot:
 
 
 def _mark(tensor: Tensor) -> tuple[object, ...]:
-    return tensor._version, tensor.data_ptr(), tensor.dtype
+    # Tensors made under torch.inference_mode() count no versions: they are never known to be old.
+    version = object() if tensor.is_inference() else tensor._version
+    return version, tensor.data_ptr(), tensor.dtype

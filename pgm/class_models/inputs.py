@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.evidence import Variables, is_pandas
+from inference.inputs import check_dense
 from pgm.class_models.events import all_within
 
 __all__ = ["ClassLabels", "Columns", "read_labels"]
@@ -86,6 +87,8 @@ def read_labels(y: Any, argument: str = "y") -> np.ndarray:
         >>> read_labels([True, False]).dtype
         dtype('bool')
     """
+    if y is None:
+        raise ValueError(f"{argument} must be one column of labels, found None")
     if isinstance(y, Tensor):
         array = y.detach().cpu().numpy()
     elif is_pandas(y):
@@ -297,10 +300,7 @@ class Columns:
 
 def _as_table(x: Any) -> Any:
     """A DataFrame, a 2-D tensor or a 2-D array."""
-    if type(x).__module__.startswith("scipy.sparse"):
-        raise TypeError("X must be dense, found a sparse matrix; pass X.toarray()")
-    if isinstance(x, Tensor) and x.layout is not torch.strided:
-        raise TypeError("X must be dense, found a sparse tensor; pass X.to_dense()")
+    check_dense(x)
     if isinstance(x, (list, tuple)):
         x = _from_lists(x)
     elif not isinstance(x, Tensor) and not is_pandas(x):

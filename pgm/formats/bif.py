@@ -1,5 +1,7 @@
 """BIF, the Interchange Format for Bayesian networks (version 0.15).
 
+An example::
+
     network wet { }
     variable rain { type discrete [ 2 ] { no, yes }; }
     variable grass { type discrete [ 3 ] { dry, damp, "very wet" }; }

@@ -117,10 +117,11 @@ class PoissonEmissions(Emissions):
         """One matrix product; a rate of zero allows no count but zero."""
         rates = numbers["rates"]
         logs = safe_log(rates)
-        result = torch.matmul(logs.masked_fill(rates == 0, 0.0), prepared.counts, out=out)
-        result = result - rates @ prepared.present
-        never = (rates == 0).to(rates.dtype) @ prepared.counts > 0
-        return (result + prepared.base).masked_fill(never, -torch.inf)
+        counts, present, base = [part.to(rates.dtype) for part in prepared]
+        result = torch.matmul(logs.masked_fill(rates == 0, 0.0), counts, out=out)
+        result = result - rates @ present
+        never = (rates == 0).to(rates.dtype) @ counts > 0
+        return (result + base).masked_fill(never, -torch.inf)
 
     def statistics(self, numbers: Numbers, prepared: Prepared, weights: Tensor) -> Statistics:
         """Expected sums of the counts and of their number."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +50,10 @@ def pack_emissions(
         ValueError: if shapes do not fit, a row of the mask is not tokens first and padding last,
             or an emission of a token is NaN or +inf.
     """
-    x = torch.as_tensor(emissions, device=None if isinstance(emissions, Tensor) else device)
+    if isinstance(emissions, Tensor):
+        x = emissions
+    else:  # by way of an array, where lists of numbers are double precision
+        x = torch.as_tensor(np.asarray(emissions), device=device)
     if not x.is_floating_point():
         raise TypeError(f"emissions must be floating-point numbers, found {x.dtype}; convert them")
     if x.device != device:

@@ -49,7 +49,7 @@ def regress(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Regress B children on k parents each.
 
-    With a penalty the second result is the penalised mean square, s^2 + penalty |w|^2.
+    With a penalty the second result is the penalised mean square, ``s^2 + penalty |w|^2``.
 
     Parents that are constant or collinear get the solution of least norm in units of their
     standard deviations; what rounding leaves of a child that they determine is exactly zero.

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
 from inference.exact.memory import free_memory, readable_bytes
+from inference.inputs import as_whole
 from inference.random import GeneratorLike
 from pgm.linear_gaussian.conditioning import GaussianConditioner
 from pgm.linear_gaussian.real_variables import RealVariables
@@ -129,8 +130,7 @@ class GaussianQueries:
         self, n: int, evidence: Mapping[str, Any] | None, generator: GeneratorLike
     ) -> Tensor:
         """Draws of all variables, (n, V), given one observation."""
-        if n < 0:
-            raise ValueError(f"n must not be negative, found {n}; pass a number of draws")
+        n = as_whole("n", n, least=0)
         rows = self._single(evidence)
         self._mean(rows, batched=False)
         return self._conditioner.sample(rows.expand(n, -1), generator)

@@ -40,8 +40,8 @@ class Scores(NamedTuple):
               r_k(x) = e^{s_k(x)} / \\sum_l e^{s_l(x)}
 
     With A the inverse Cholesky factor of the covariance (C = L L', A = L^{-1}) and
-    c = log w - d/2 log 2 pi + log |A| these are the joint log-densities of a mixture; variational
-    mixtures have other constants.
+    ``c = log w - d/2 log 2 pi + log |A|`` these are the joint log-densities of a mixture;
+    variational mixtures have other constants.
 
     Attributes:
         offsets: c (R, K) float64; -inf for a component that takes no part.

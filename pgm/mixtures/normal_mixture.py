@@ -106,13 +106,18 @@ class NormalMixture(MixtureModel, Estimator):
 
     def _rows(self, x: Any) -> Tensor:
         """Checked rows in the type of the parameters; those with a gradient keep it."""
-        if self.n_features == 0:
-            raise ValueError("this mixture has no parameters yet; call fit first")
+        self._check_fitted()
         rows = read_rows(x, self.n_features, self.device)
         kept = x if isinstance(x, Tensor) and x.requires_grad else torch.as_tensor(rows)
         return kept.to(self.device, self.means.dtype)
 
+    def _check_fitted(self) -> None:
+        """Refuse to speak of a law that there is not."""
+        if self.n_features == 0:
+            raise ValueError("this mixture has no parameters yet; call fit first")
+
     def _sample_components(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        self._check_fitted()
         matrices = as_matrices(self.covariances, self.n_features, self.covariance_type)
         roots = torch.linalg.cholesky(matrices).expand(len(self.weights), -1, -1)
         shape = (len(labels), self.n_features)

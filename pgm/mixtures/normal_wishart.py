@@ -81,8 +81,8 @@ class Expectations(NamedTuple):
 
     Attributes:
         factors: A of C, as `Scores` holds them.
-        heights: log |C^{-1}|, (R, K) or (R, 1).
-        gaps: E log |Lambda| less that, (R, K) or (R, 1); negative.
+        heights: ``log |C^{-1}|``, (R, K) or (R, 1).
+        gaps: ``E log |Lambda|`` less that, (R, K) or (R, 1); negative.
     """
 
     factors: Any
@@ -131,7 +131,7 @@ def log_constant(nu: Any, heights: Any, d: int) -> Any:
 
     Arguments:
         nu: degrees of freedom.
-        heights: log |C^{-1}|.
+        heights: ``log |C^{-1}|``.
         d: number of features.
     """
     logs = heights - d * namespace(nu).log(0.5 * nu)
@@ -175,6 +175,6 @@ def divergence(
 
 
 def _gaps(laws: NormalWishart) -> Any:
-    """E log |Lambda| - log |C^{-1}|."""
+    """The difference ``E log |Lambda| - log |C^{-1}|``."""
     d, half = laws.means.shape[-1], 0.5 * laws.degrees_of_freedom
     return multivariate_digamma(half, d) - d * namespace(half).log(half)

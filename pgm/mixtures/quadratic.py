@@ -3,8 +3,8 @@
 .. math:: s_k(x) = \\theta_k^\\top f(x), \\qquad G = \\sum_i w_i r_{ik}\\, f(x_i)
 
 with f(x) = (1, x, x_i x_j for i <= j) for full covariances, (1, x, x_i^2) for diagonal ones,
-(1, x, |x|^2) for spherical ones, and (1, x) for tied ones, where the quadratic term is common to
-all components: it leaves the responsibilities as they are.
+``(1, x, |x|^2)`` for spherical ones, and (1, x) for tied ones, where the quadratic term is common
+to all components: it leaves the responsibilities as they are.
 """
 
 from __future__ import annotations

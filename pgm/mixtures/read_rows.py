@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inference.arrays import Array, namespace
 from inference.exact.evidence import is_pandas
-from inference.inputs import as_weights
+from inference.inputs import as_weights, check_dense
 
 __all__ = ["check_learnable", "read_rows", "read_weights"]
 
@@ -50,6 +50,7 @@ def read_rows(x: Any, n_features: int | None, device: torch.device | str = "cpu"
 
 def _as_array(x: Any, device: torch.device | str) -> Array:
     """Floating-point numbers in any shape."""
+    check_dense(x)
     if isinstance(x, Tensor):
         if x.is_complex():
             raise TypeError(f"X must hold real numbers, found {x.dtype}")
@@ -58,7 +59,10 @@ def _as_array(x: Any, device: torch.device | str) -> Array:
         return found.numpy() if found.device.type == "cpu" else found
     if is_pandas(x):
         x = x.to_numpy(dtype=np.float64, na_value=np.nan)
-    found = np.asarray(x)
+    try:
+        found = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"X must be a rectangular array of numbers: {error}") from None
     if found.dtype.kind in "OUS":
         try:
             found = found.astype(np.float64)
@@ -85,7 +89,7 @@ def check_learnable(x: Array, n_components: int) -> bool:
     if len(x) < max(2, n_components):
         raise ValueError(
             f"X must have at least {max(2, n_components)} rows for n_components={n_components}, "
-            f"found {len(x)}"
+            f"found {len(x)}; rows of weight zero do not count"
         )
     absent = namespace(x).isnan(x)
     if not bool(absent.any()):

@@ -254,7 +254,7 @@ def test_sampled_energies_are_those_of_the_torus(temperature):
         (torch.zeros(2, 7), "2 . x - 1"),
         (torch.ones(2, 6), r"\.\.\., 7"),
         (torch.tensor(1.0), r"\.\.\., 7"),
-        (torch.full((1, 7), torch.nan), "spins"),
+        (torch.full((1, 7), torch.nan), "x must not hold NaN"),
     ],
 )
 def test_bad_spins_are_refused(x, message):

@@ -80,7 +80,8 @@ class CountedFamily(Family):
 
     def log_likelihood(self, numbers: Numbers, prepared: Tensor) -> Tensor:
         """One matrix product."""
-        return weighted_sum(prepared, self.log_table(numbers)).T
+        logs = self.log_table(numbers)
+        return weighted_sum(prepared.to(logs.dtype), logs).T
 
     def statistics(self, numbers: Numbers, prepared: Tensor, weights: Tensor) -> Tensor:
         """Expected counts, (K, F)."""

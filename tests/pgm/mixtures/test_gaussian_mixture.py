@@ -218,7 +218,3 @@ def test_parameters_that_are_set_are_used():
         model.covariances.fill_(4.0)
     expected = -1.5 * np.log(2 * np.pi * 4) - 3 / 8
     torch.testing.assert_close(model.log_prob(torch.ones(1, 3)).item(), expected)
-
-
-def test_repr_names_the_class():
-    assert "GaussianMixture" in repr(mixture())

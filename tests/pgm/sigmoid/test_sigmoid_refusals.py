@@ -69,7 +69,7 @@ def test_bad_options_of_the_constructor():
         (lambda n: n.posterior([[1]], "bp"), ValueError, "found 'bp'"),
         (lambda n: n.posterior([[1]], "gibbs", sweeps=0), ValueError, "sweeps must be at least 1"),
         (lambda n: n.posterior([[1]], "gibbs", chains=0), ValueError, "chains must be at least 1"),
-        (lambda n: n.sample(-1), ValueError, "n must not be negative, found -1"),
+        (lambda n: n.sample(-1), ValueError, "n must be at least 0, found -1"),
         (lambda n: n.gibbs_sweep([[0, -1, 1]]), ValueError, "row 0 without unit '0.1'"),
         (lambda n: n.gibbs_sweep([[0, 1, 1]], observed=["q"]), ValueError, "unknown unit 'q'"),
         (
