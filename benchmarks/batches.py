@@ -85,19 +85,19 @@ def _measured(
     settings: Settings, name: str, network: BayesianNetwork, peer: Peer | None
 ) -> Iterator[Row]:
     """The standard batch, warm and from nothing."""
-    codes = incomplete_rows(network, ROWS)
+    codes = incomplete_rows(network, settings.rows(ROWS))
+    n = len(codes)
 
     def first() -> Callable[[], Any]:
         return _query(settings, rebuilt(network).to(settings.device), codes)
 
     contenders = [
-        Contender.repeating("warm", _query(settings, network, codes), ROWS),
-        Contender("first", first, ROWS),
+        Contender.repeating("warm", _query(settings, network, codes), n),
+        Contender("first", first, n),
     ]
     if peer is not None:
         contenders.append(_loop(peer, codes))
     times = settings.time(*contenders)
-    samples = {key: timing.samples for key, timing in times.items()}
     theirs = 1e3 * times["peer"].median if peer is not None else None
     right, note = True, ""
     if peer is not None:
@@ -107,13 +107,21 @@ def _measured(
         f"{name}, warm",
         1e3 * times["warm"].median,
         "ms/row",
-        target=TARGETS[name],
+        target=settings.target(TARGETS[name]),
         peer=theirs,
         right=right,
         note=note,
-        samples=samples,
+        timing=times["warm"],
+        beside=times.get("peer"),
     )
-    yield measurement(f"{name}, first call", 1e3 * times["first"].median, "ms/row", peer=theirs)
+    yield measurement(
+        f"{name}, first call",
+        1e3 * times["first"].median,
+        "ms/row",
+        peer=theirs,
+        timing=times["first"],
+        beside=times.get("peer"),
+    )
 
 
 def _error(network: BayesianNetwork, ours: dict[str, Any], theirs: list) -> float:
@@ -135,5 +143,5 @@ def _large(settings: Settings, name: str, network: BayesianNetwork) -> Row:
         f"{name}, warm, {ROWS_ON_GPU:,} rows",
         1e3 * timing.median,
         "ms/row",
-        samples={"warm": timing.samples},
+        timing=timing,
     )

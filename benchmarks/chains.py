@@ -95,7 +95,8 @@ def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> 
             peer=1e3 * times[peer].median if peer else None,
             right=not off or (off[0] <= RELATIVE and off[1] <= ABSOLUTE),
             note=f"difference {off[0]:.0e} of log Z, {off[1]:.0e} of gradients" if off else "",
-            samples={name: timing.samples for name, timing in times.items()},
+            timing=times["ours"],
+            beside=times[peer] if peer else None,
         )
 
 
@@ -124,7 +125,8 @@ def _paths(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iter
             peer=1e3 * times[peer].median if peer else None,
             right=same,
             note="same paths" if peer and same else "",
-            samples={name: timing.samples for name, timing in times.items()},
+            timing=times["ours"],
+            beside=times[peer] if peer else None,
         )
 
 

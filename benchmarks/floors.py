@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 
@@ -26,6 +27,9 @@ SMALL_ARRAY = 8
 
 NOTES = (
     "Ours beside the least that the machine does for the same work; no targets.",
+    "copy, float32, float64   the roofs that shares in other sections are of: a copy of more than",
+    "           caches hold, bytes read and written, and a large product of matrices, on the",
+    "           device and threads of this run",
     f"sampling   against drawing one double per variable (PCG64, {CHUNK:,} at a time)",
     "dense      all posteriors without evidence, warm, per table entry of the plan, against one",
     "           np.multiply of 8 MB arrays into a third; both passes together touch an entry",
@@ -39,7 +43,7 @@ COLUMNS = (
     Column("floor", "floor", 11),
     Column("unit", "unit", -10),
     Column("multiple", "multiple", 9),
-    Column("share", "share", 7),
+    Column("share", "share", 7, percent=True),
     Column("note", "note", -1),
 )
 
@@ -50,12 +54,22 @@ def section(settings: Settings) -> Section:
 
 
 def _rows(settings: Settings) -> Iterator[Row]:
+    yield from _roofs(settings)
+    if settings.device != "cpu":
+        return
     for name in settings.among([SAMPLED]):
         yield _sampling(settings, name)
     for name in settings.among(DENSE):
         yield _dense(settings, name)
     for name in settings.among(SMALL):
         yield _small(settings, name)
+
+
+def _roofs(settings: Settings) -> Iterator[Row]:
+    """What the machine does in a second."""
+    for what, rate in asdict(settings.rates).items():
+        unit = "GB/s" if what == "copy" else "GFLOP/s"
+        yield {"what": what, "measured": rate / 1e9, "unit": unit, "note": "", "verdict": ""}
 
 
 def _row(what: str, measured: float, floor: float, unit: str, note: str) -> Row:
@@ -74,8 +88,9 @@ def _row(what: str, measured: float, floor: float, unit: str, note: str) -> Row:
 def _sampling(settings: Settings, name: str) -> Row:
     network = settings.load(name)
     generator, chunk = np.random.default_rng(0), np.empty(CHUNK)
+    rows = settings.rows(ROWS)
     times = settings.time(
-        Contender.repeating("ours", lambda: network.sample(ROWS, generator=0), ROWS),
+        Contender.repeating("ours", lambda: network.sample(rows, generator=0), rows),
         Contender.repeating("floor", lambda: generator.random(out=chunk), CHUNK),
     )
     drawn = 1e9 * times["floor"].median

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
-from benchmarks.timing import Contender
+from benchmarks.timing import Contender, Timing
 from pgm import HiddenMarkovModel
 
 __all__ = ["section"]
@@ -47,8 +47,8 @@ def section(settings: Settings) -> Section:
 
 def _rows(settings: Settings) -> Iterator[Row]:
     for emission in ("gaussian", "categorical"):
-        yield from _em(settings, _Case(settings, emission, SEQUENCES, LENGTH))
-    yield from _posterior(settings, _Case(settings, "gaussian", 1, LONG))
+        yield from _em(settings, _Case(settings, emission, settings.rows(SEQUENCES), LENGTH))
+    yield from _posterior(settings, _Case(settings, "gaussian", 1, settings.rows(LONG)))
 
 
 class _Case:
@@ -124,7 +124,7 @@ def _em(settings: Settings, case: _Case) -> Iterator[Row]:
 
         return fit
 
-    def theirs(implementation: str, iterations: int) -> Callable[[], float]:
+    def other(implementation: str, iterations: int) -> Callable[[], float]:
         model = case.theirs(implementation, iterations)
         rows, lengths = case.joined()
         return lambda: float(model.fit(rows, lengths).monitor_.history[-1])
@@ -132,28 +132,30 @@ def _em(settings: Settings, case: _Case) -> Iterator[Row]:
     peers = _peers(settings)
     contenders = [Contender(f"ours {n}", partial(ours, n)) for n in (FEW, MANY)]
     contenders += [
-        Contender(f"{peer} {n}", partial(theirs, peer, n)) for peer in peers for n in (FEW, MANY)
+        Contender(f"{peer} {n}", partial(other, peer, n)) for peer in peers for n in (FEW, MANY)
     ]
     times = settings.time(*contenders)
 
-    def iteration(who: str) -> float:
-        found = times[f"{who} {MANY}"].median - times[f"{who} {FEW}"].median
-        return 1e3 * found / (MANY - FEW)
+    def iteration(who: str) -> Timing:
+        return times[f"{who} {MANY}"].less(times[f"{who} {FEW}"], MANY - FEW)
 
+    found = iteration("ours")
     for peer in peers or [None]:
-        theirs_ms = iteration(peer) if peer else None
+        theirs = iteration(peer) if peer else None
+        theirs_ms = 1e3 * theirs.median if theirs else None
         off = 0.0
         if peer:
             off = abs(times[f"ours {MANY}"].first / times[f"{peer} {MANY}"].first - 1)
         yield measurement(
             f"{case.emission}, EM iteration" + (f" (peer: {peer})" if peer else ""),
-            iteration("ours"),
+            1e3 * found.median,
             "ms",
             target=theirs_ms * EM_SHARE[peer] if peer and theirs_ms else None,
             peer=theirs_ms,
             right=off <= RELATIVE,
             note=f"relative difference of log-likelihood {off:.0e}" if peer else "",
-            samples={name: timing.samples for name, timing in times.items()},
+            timing=found,
+            beside=theirs,
         )
 
 
@@ -179,12 +181,13 @@ def _posterior(settings: Settings, case: _Case) -> Iterator[Row]:
         theirs = 1e3 * times[peer].median if peer else None
         share = POSTERIOR_SHARE.get(peer) if peer else None
         yield measurement(
-            f"{LONG:,} steps, posterior" + (f" (peer: {peer})" if peer else ""),
+            f"{case.length:,} steps, posterior" + (f" (peer: {peer})" if peer else ""),
             1e3 * times["ours"].median,
             "ms",
             target=theirs * share if share and theirs else None,
             peer=theirs,
             right=off <= ABSOLUTE,
             note=f"difference {off:.0e}" if peer else "",
-            samples={name: timing.samples for name, timing in times.items()},
+            timing=times["ours"],
+            beside=times[peer] if peer else None,
         )

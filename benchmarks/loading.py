@@ -48,7 +48,8 @@ def _row(settings: Settings, name: str) -> Row:
         target=TARGETS.get(name, TARGET),
         peer=peer,
         note=f"{path.stat().st_size / 1e3:,.0f} kB, bytes in {1e3 * reading:.2f} ms",
-        samples={key: timing.samples for key, timing in times.items()},
+        timing=times["load"],
+        beside=times.get("peer"),
     )
 
 

@@ -16,10 +16,12 @@ from benchmarks.timing import Contender
 from energy import RestrictedBoltzmannMachine
 from inference import annealed_importance_sampling
 
-__all__ = ["section"]
+__all__ = ["random_bits", "section"]
 
 VISIBLE, HIDDEN, BATCH, SWEEPS = 784, 500, 128, 20
 FEW_CHAINS, MANY_CHAINS = 128, 500
+#: Operations of one product of a row with the weights.
+PRODUCT = 2 * VISIBLE * HIDDEN
 #: Rows and passes that are timed: enough that what learning costs once does not count.
 ROWS, PASSES = 40 * BATCH, 3
 RATE = 0.01
@@ -30,7 +32,6 @@ AIS_CHAINS, TEMPERATURES = 100, 200
 TIMES_RBMS_SWEEPS, TIMES_SKLEARN_SWEEPS, TIMES_RBMS_STEPS, TIMES_RBMS_AIS = 1.65, 2.2, 2.0, 3.0
 #: A tie with the bare loop: what two clocks of the same work differ by.
 TIE = 0.97
-GEMM = 2048
 
 NOTES = (
     f"sweeps   full Gibbs sweeps a second, {VISIBLE} x {HIDDEN} units, through tempered_law();",
@@ -43,7 +44,8 @@ NOTES = (
     f"ais      seconds, {AIS_CHAINS} chains x {TEMPERATURES} temperatures",
     "bf16     fit(chain_dtype=torch.bfloat16) against float32; and its bias: machines of bars and",
     "         stripes, 16 x 12, learned with either, exact log-likelihood per pattern in float64",
-    f"gemm     sgemm {GEMM} of this machine, and its share that whole sweeps reach",
+    "of roof  the products of matrices in a sweep, a step or all temperatures, at the rate of a",
+    "         large one in single precision",
     "peers: rbms (centred gradients; no files, no logs), learnergy (its fit, with its figures),",
     "scikit-learn; one thread each, single precision",
 )
@@ -76,9 +78,14 @@ def _machine(settings: Settings) -> RestrictedBoltzmannMachine:
     return machine.to(settings.device)
 
 
-def _bits(settings: Settings, rows: int) -> torch.Tensor:
+def random_bits(rows: int, units: int, device: str) -> torch.Tensor:
+    """Fair bits, the same ones every time."""
     source = torch.Generator().manual_seed(1)
-    return torch.randint(0, 2, (rows, VISIBLE), generator=source).float().to(settings.device)
+    return torch.randint(0, 2, (rows, units), generator=source).float().to(device)
+
+
+def _bits(settings: Settings, rows: int) -> torch.Tensor:
+    return random_bits(rows, VISIBLE, settings.device)
 
 
 def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int) -> Iterator[Row]:
@@ -96,7 +103,6 @@ def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
         "ours": ours,
         "tight": _tight(settings, machine, v),
         "products": _products(settings, machine, v),
-        "gemm": _gemm(settings),
     }
     if settings.peers:
         if Rbms.installed():
@@ -104,20 +110,17 @@ def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
         if Learnergy.installed():
             calls["learnergy"] = Learnergy(machine, RATE).sweeps(v, SWEEPS)
         calls["scikit-learn"] = ScikitLearn(machine).sweeps(v, SWEEPS)
-    items = {name: 1 if name == "gemm" else SWEEPS for name in calls}
     times = settings.time(
-        *[Contender.repeating(name, call, items[name]) for name, call in calls.items()]
+        *[Contender.repeating(name, call, SWEEPS) for name, call in calls.items()]
     )
     rates = {name: 1 / timing.median for name, timing in times.items()}
     label = f"sweeps, {chains} chains"
-    flops = 4 * chains * VISIBLE * HIDDEN
-    peak = 2 * GEMM**3 * rates["gemm"]
-    note = f"{flops * rates['ours'] / peak:.0%} of sgemm, {peak / 1e9:.0f} GFLOP/s"
-    yield measurement(label, rates["ours"], "1/s", note=note)
+    floor = settings.floor("float32", 2 * chains * PRODUCT, times["ours"].median)
+    yield measurement(label, rates["ours"], "1/s", timing=times["ours"], floor=floor)
     targets = {"rbms": TIMES_RBMS_SWEEPS, "scikit-learn": TIMES_SKLEARN_SWEEPS, "tight": TIE}
     if chains != FEW_CHAINS:
         targets = {}
-    for name in [name for name in rates if name not in ("ours", "gemm")]:
+    for name in [name for name in rates if name != "ours"]:
         target = targets[name] * rates[name] if name in targets else None
         yield measurement(
             f"{label} (beside: {name})",
@@ -126,6 +129,8 @@ def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
             target=target,
             peer=rates[name],
             more=True,
+            timing=times["ours"],
+            beside=times[name],
         )
 
 
@@ -167,17 +172,6 @@ def _products(
     return run
 
 
-def _gemm(settings: Settings) -> Callable[[], Any]:
-    left, right, out = torch.rand(3, GEMM, GEMM, device=settings.device)
-
-    def run() -> Any:
-        torch.mm(left, right, out=out)
-        settings.wait()
-        return out
-
-    return run
-
-
 def _epoch(
     settings: Settings, machine: RestrictedBoltzmannMachine, rows: torch.Tensor, **options: Any
 ) -> Callable[[], Any]:
@@ -203,7 +197,7 @@ def _epoch(
 def _persistent(
     settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
 ) -> Iterator[Row]:
-    rows = _bits(settings, settings.rows(ROWS))
+    rows = _bits(settings, max(BATCH, settings.rows(ROWS)))
     own = _machine(settings)
     short = _machine(settings)
     calls = {
@@ -220,9 +214,24 @@ def _persistent(
     rates = {name: 1 / timing.median for name, timing in times.items()}
     label = f"pcd, {chains} chains"
     ratio = rates["bfloat16"] / rates["ours"]
-    yield measurement(label, rates["ours"], "1/s")
-    yield measurement(f"bf16 {label}", rates["bfloat16"], "1/s", note=f"{ratio:.2f} x float32")
-    yield measurement(f"centred {label}", rates["centred"], "1/s", peer=rates.get("rbms"))
+    floor = settings.floor("float32", _products_of_step(chains), times["ours"].median)
+    yield measurement(label, rates["ours"], "1/s", timing=times["ours"], floor=floor)
+    yield measurement(
+        f"bf16 {label}",
+        rates["bfloat16"],
+        "1/s",
+        note=f"{ratio:.2f} x float32",
+        timing=times["bfloat16"],
+    )
+    yield measurement(
+        f"centred {label}",
+        rates["centred"],
+        "1/s",
+        peer=rates.get("rbms"),
+        more=True,
+        timing=times["centred"],
+        beside=times.get("rbms"),
+    )
     for name in ("rbms", "scikit-learn"):
         if name in rates:
             wanted = name == "rbms" and chains == MANY_CHAINS
@@ -234,21 +243,35 @@ def _persistent(
                 target=target,
                 peer=rates[name],
                 more=True,
+                timing=times["ours"],
+                beside=times[name],
             )
 
 
 def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
-    rows = _bits(settings, settings.rows(ROWS))
+    rows = _bits(settings, max(BATCH, settings.rows(ROWS)))
     calls = {"ours": _epoch(settings, _machine(settings), rows, method="cd")}
     if settings.peers and Learnergy.installed():
         calls["learnergy"] = Learnergy(machine, RATE).epoch(rows, BATCH)
     times = settings.time(*_steps(calls, len(rows) // BATCH))
     rates = {name: 1 / timing.median for name, timing in times.items()}
-    yield measurement("cd", rates["ours"], "1/s")
+    floor = settings.floor("float32", _products_of_step(BATCH), times["ours"].median)
+    yield measurement("cd", rates["ours"], "1/s", timing=times["ours"], floor=floor)
     if "learnergy" in rates:
         yield measurement(
-            "cd (peer: learnergy)", rates["ours"], "1/s", peer=rates["learnergy"], more=True
+            "cd (peer: learnergy)",
+            rates["ours"],
+            "1/s",
+            peer=rates["learnergy"],
+            more=True,
+            timing=times["ours"],
+            beside=times["learnergy"],
         )
+
+
+def _products_of_step(chains: int) -> int:
+    """Operations of a step: the hidden units of the rows, a sweep of the chains, two gradients."""
+    return (BATCH + 2 * chains + BATCH + chains) * PRODUCT
 
 
 def _steps(calls: dict[str, Callable[[], Any]], steps: int) -> list[Contender]:
@@ -261,24 +284,35 @@ def _steps(calls: dict[str, Callable[[], Any]], steps: int) -> list[Contender]:
 
 
 def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
-    betas = np.linspace(0, 1, TEMPERATURES + 1)
+    temperatures = settings.rows(TEMPERATURES)
+    betas = np.linspace(0, 1, temperatures + 1)
 
     def ours() -> Any:
-        return annealed_importance_sampling(
+        found = annealed_importance_sampling(
             machine, betas=betas, chains=AIS_CHAINS, generator=0, progress=False
         )
+        settings.wait()
+        return found
 
     calls: dict[str, Callable[[], Any]] = {"ours": ours}
     if settings.peers and Rbms.installed():
         peer = Rbms(machine)
-        calls["rbms"] = lambda: peer.log_partition(AIS_CHAINS, TEMPERATURES)
+        calls["rbms"] = lambda: peer.log_partition(AIS_CHAINS, temperatures)
     times = settings.time(*[Contender.repeating(name, call) for name, call in calls.items()])
     found = times["ours"].median
-    if "rbms" not in times:
-        yield measurement("ais", found, "s")
-        return
-    theirs = times["rbms"].median
-    yield measurement("ais (peer: rbms)", found, "s", target=theirs / TIMES_RBMS_AIS, peer=theirs)
+    work = 2 * AIS_CHAINS * temperatures * PRODUCT
+    floor = settings.floor("float32", work, found)
+    theirs = times["rbms"].median if "rbms" in times else None
+    yield measurement(
+        "ais" if theirs is None else "ais (peer: rbms)",
+        found,
+        "s",
+        target=None if theirs is None else theirs / TIMES_RBMS_AIS,
+        peer=theirs,
+        timing=times["ours"],
+        beside=times.get("rbms"),
+        floor=floor,
+    )
 
 
 def _bias(settings: Settings) -> Row:

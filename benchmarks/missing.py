@@ -131,7 +131,7 @@ def _iterations(settings: Settings, case: Case) -> Iterator[Row]:
         peer=beside["peer"] * n / few if beside is not None else None,
         right=len(ours.first.history) == ITERATIONS and _rising(ours.first),
         note=note,
-        samples={"ours": ours.samples},
+        timing=ours,
     )
     if beside is not None:
         yield beside
@@ -167,7 +167,8 @@ def _beside_peer(settings: Settings, case: Case, n: int) -> Row:
         peer=times["peer"].median,
         right=error <= TOLERANCE,
         note=f"difference of the tables {error:.0e}",
-        samples={key: timing.samples for key, timing in times.items()},
+        timing=times["ours"],
+        beside=times["peer"],
     )
 
 
@@ -190,7 +191,6 @@ def _converged(settings: Settings, case: Case) -> Iterator[Row]:
         "iterations",
         right=rising and iterations < MOST_ITERATIONS and _agrees(network, case, likelihood),
         note=f"in {ours.median:.2f} s; log-likelihood {likelihood:,.2f}, true tables {truth:,.2f}",
-        samples={"seconds": ours.samples},
     )
     yield _table_error(case, network)
 
@@ -258,7 +258,8 @@ def _filling(
         peer=1e6 * beside.median if beside is not None else None,
         right=right,
         note=note,
-        samples={"ours": times[kind].samples, "peer": beside.samples if beside else []},
+        timing=times[kind],
+        beside=beside,
     )
 
 

@@ -8,7 +8,7 @@ import unittest.mock
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class Case(NamedTuple):
     d: int
     k: int
     kind: str
-    dtype: str
+    dtype: Literal["float32", "float64"]
     target: float | None
 
 
@@ -60,8 +60,8 @@ CASES = (
 NOTES = (
     f"{ROWS:,} rows of normal clusters; milliseconds per step of EM through fit(), with set-up:",
     f"a fit of {STEPS} steps from given parameters, over {STEPS}.",
-    "GFLOP/s      4 n K d^2, the textbook step of full covariances, beside the rate of a large",
-    "             matrix product",
+    "GFLOP/s      4 n K d^2, the textbook step of full covariances; of roof: over the rate of a",
+    "             large matrix product",
     "MB           most memory that a fit takes beyond the rows (tracemalloc), ours and the peer's",
     f"restarts     one step of {RESTARTS} mixtures of iris at once, against one after the other",
     f"many rows    seconds for {MANY_ROWS:,} rows, d = {MANY[0]}, K = {MANY[1]}, from a start on",
@@ -79,7 +79,6 @@ def section(settings: Settings) -> Section:
 
 
 def _rows(settings: Settings) -> Iterator[Row]:
-    yield from _peaks(settings)
     for case in CASES:
         yield _steps(settings, case)
     if settings.peers and Pomegranate.installed():
@@ -141,15 +140,6 @@ def _sklearn(settings: Settings) -> Any:
     return Theirs
 
 
-def _peaks(settings: Settings) -> Iterator[Row]:
-    """Rates of large matrix products."""
-    for dtype in ("float64", "float32"):
-        a = np.ones((1024, 1024), dtype=dtype)
-        seconds = settings.time(Contender.repeating("product", partial(np.matmul, a, a)))
-        rate = 2 * 1024**3 / seconds["product"].median / 1e9
-        yield measurement(f"matrix product, {dtype}", rate, "GFLOP/s")
-
-
 def _memory(call: Callable[[], Any]) -> float:
     """Most megabytes that a call allocates."""
     tracemalloc.start()
@@ -183,12 +173,13 @@ def _steps(settings: Settings, case: Case) -> Row:
         contenders.append(Contender.repeating("sklearn", partial(_fit, theirs, x, options)))
     times = settings.time(*contenders)
     found = times["ours"].median / STEPS * 1e3
-    note = ""
+    note, floor = "", None
     if case.kind == "full":
-        rate = 4 * len(x) * case.k * case.d**2 / found / 1e6
-        note = f"{rate:.1f} GFLOP/s; "
+        work = 4 * len(x) * case.k * case.d**2
+        note = f"{work / found / 1e6:.1f} GFLOP/s; "
+        floor = settings.floor(case.dtype, work, found / 1e3)
     if theirs is None:
-        return measurement(_name(case), found, "ms", note=note)
+        return measurement(_name(case), found, "ms", note=note, timing=times["ours"], floor=floor)
     peer = times["sklearn"].median / STEPS * 1e3
     difference = abs(times["ours"].first.lower_bound_ - times["sklearn"].first.lower_bound_)
     note += f"difference {difference:.0e} nats"
@@ -203,7 +194,9 @@ def _steps(settings: Settings, case: Case) -> Row:
         peer=peer,
         right=difference < CLOSE[case.dtype],
         note=note,
-        samples={name: timing.samples for name, timing in times.items()},
+        timing=times["ours"],
+        beside=times["sklearn"],
+        floor=floor,
     )
 
 
@@ -221,7 +214,14 @@ def _pomegranate(settings: Settings, case: Case) -> Row:
         Contender.repeating("pomegranate", partial(Pomegranate(first).fit, x, STEPS)),
     )
     found, peer = [times[name].median / STEPS * 1e3 for name in ("ours", "pomegranate")]
-    return measurement(f"{_name(case)} (peer: pomegranate)", found, "ms", peer=peer)
+    return measurement(
+        f"{_name(case)} (peer: pomegranate)",
+        found,
+        "ms",
+        peer=peer,
+        timing=times["ours"],
+        beside=times["pomegranate"],
+    )
 
 
 def _restarts(settings: Settings) -> Row:
@@ -249,7 +249,8 @@ def _restarts(settings: Settings) -> Row:
         "ms",
         target=RESTART_SHARE * loop,
         peer=loop,
-        samples={name: timing.samples for name, timing in times.items()},
+        timing=times["together"],
+        beside=times["loop"],
     )
 
 
@@ -279,6 +280,8 @@ def _many_rows(settings: Settings) -> Iterator[Row]:
             peer=times["plain"].median,
             right=settings.most_rows is not None or abs(scores[0] - scores[1]) < 1e-4,
             note=f"{scores[0]:.5f} and {scores[1]:.5f} nats; {steps[0]} and {steps[1]} steps",
+            timing=times["ours"],
+            beside=times["plain"],
         )
 
 
@@ -313,4 +316,6 @@ def _holes(settings: Settings) -> Iterator[Row]:
             target=settings.target(HOLES_SHARE * steps["complete"]),
             peer=steps["complete"],
             note=note,
+            timing=times[name],
+            beside=times["complete"],
         )

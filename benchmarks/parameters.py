@@ -132,7 +132,8 @@ def _beside_pgmpy(settings: Settings, pgmpy: Pgmpy, ours: Timing) -> Row:
         peer=1e3 * theirs.median,
         right=error <= TOLERANCE,
         note=f"difference {error:.0e}",
-        samples={"ours": ours.samples, "peer": theirs.samples},
+        timing=ours,
+        beside=theirs,
     )
 
 
@@ -194,7 +195,6 @@ def _row(
 ) -> Row:
     """Milliseconds for all rows, beside the peer of this kind or of all kinds."""
     theirs = times.get(f"peer {kind}", times.get("peer"))
-    samples = {"ours": times[kind].samples, "peer": theirs.samples if theirs else []}
     return measurement(
         f"{NETWORK}, {what}",
         1e3 * items * times[kind].median,
@@ -203,5 +203,6 @@ def _row(
         peer=1e3 * items * theirs.median if theirs else None,
         right=max(errors) <= TOLERANCE,
         note="difference " + ", ".join([f"{error:.0e}" for error in errors]),
-        samples=samples,
+        timing=times[kind],
+        beside=theirs,
     )

@@ -1,4 +1,4 @@
-"""pyAgrum on the same tables as ours, one thread.
+"""pyAgrum on the same tables and threads as ours.
 
 Its networks are built from our float64 tables, because its BIF reader keeps float32 and does not
 read every file. A variable's node number in pyAgrum is its place in our ``variables``.
@@ -31,8 +31,8 @@ class Peer:
         self.bn = _twin(gum, network)
 
     @staticmethod
-    def module() -> Any:
-        """Return pyAgrum, set to one thread, or None, with a message, where it is absent."""
+    def module(threads: int) -> Any:
+        """Return pyAgrum with so many threads, or None, with a message, where it is absent."""
         try:
             gum = importlib.import_module("pyagrum")
         except ImportError:
@@ -41,7 +41,7 @@ class Peer:
                 "    pip install 'free-energy[benchmarks]'"
             )
             return None
-        gum.setNumberOfThreads(1)
+        gum.setNumberOfThreads(threads)
         return gum
 
     def codes(self, evidence: Mapping[str, str]) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ NOTES = (
     "VE      the same with VariableElimination",
     "reused  one LazyPropagation: eraseAllEvidence, setEvidence, makeInference, read; in turns",
     "        with the other assignment; for comparison only",
+    "spread  of cold, of warm, and of the faster of lazy and VE",
     "Ours takes a dictionary of labels and gives a dictionary of tensors. Ratios are to the",
     "faster of lazy and VE. error: largest difference to the references and to pyAgrum.",
 )
@@ -45,10 +47,13 @@ COLUMNS = (
     Column("network", "network", -11),
     Column("evidence", "", -4),
     Column("cold", "cold", 8),
+    Column("cold_spread", "spread", 6, percent=True),
     Column("strict", "strict", 8),
     Column("warm", "warm", 8),
+    Column("warm_spread", "spread", 6, percent=True),
     Column("lazy", "lazy", 8),
     Column("ve", "VE", 8),
+    Column("best_spread", "spread", 6, percent=True),
     Column("reused", "reused", 8),
     Column("strict_ratio", "strict/best", 11),
     Column("cold_ratio", "cold/best", 9),
@@ -82,7 +87,7 @@ def _row(
     target: Target,
 ) -> Row:
     assignments = settings.data.assignments(network, name, evidence)
-    contenders = _ours(network, assignments)
+    contenders = _ours(settings, network, assignments)
     if peer is not None:
         skipped = _skipped(name, settings.slow)
         contenders += _theirs(peer, assignments, skipped)
@@ -90,30 +95,48 @@ def _row(
     reference = settings.data.reference(name, evidence)["posterior"]
     row: Row = {"what": f"{name} {evidence}", "network": name, "evidence": evidence}
     row |= {key: 1e3 * timing.median for key, timing in times.items()}
+    row |= {f"{key}_spread": times[key].spread for key in ("cold", "warm")}
+    best = min([key for key in ENGINES if key in times], key=row.__getitem__, default=None)
+    row["best_spread"] = None if best is None else times[best].spread
     row |= _judged(row, target, _error(network, times, reference))
+    # What a list of misses shows: the query that missed.
+    kind = "warm" if row["verdict"] == "MISS warm" else "cold"
+    row |= {"measured": row[kind], "unit": "ms", "ratio": row[f"{kind}_ratio"]}
+    row["peer"] = None if best is None else row[best]
+    row["target"] = None if best is None else row[f"{kind}_target"] * row[best]
     row["samples"] = {key: timing.samples for key, timing in times.items()}
     return row
 
 
-def _ours(network: BayesianNetwork, assignments: list[dict[str, str]]) -> list[Contender]:
+def _ours(
+    settings: Settings, network: BayesianNetwork, assignments: list[dict[str, str]]
+) -> list[Contender]:
     """Build ours: the first query of new objects, and later ones of one object."""
-    given = assignments[0]
+
+    def query(asked: BayesianNetwork, given: dict[str, str]) -> dict[str, torch.Tensor]:
+        found = asked.marginals(given)
+        settings.wait()
+        return found
+
+    def fresh() -> BayesianNetwork:
+        found = rebuilt(network)
+        # Moving an object, even to where it is, may undo what its constructor has prepared.
+        return found if settings.device == "cpu" else found.to(settings.device)
 
     def cold() -> Callable[[], Any]:
-        fresh = rebuilt(network)
-        return lambda: fresh.marginals(given)
+        return partial(query, fresh(), assignments[0])
 
     def strict() -> Callable[[], Any]:
-        fresh = rebuilt(network)
+        written = fresh()
         with torch.no_grad():
-            fresh.values.mul_(1.0)
-        return lambda: fresh.marginals(given)
+            written.values.mul_(1.0)
+        return partial(query, written, assignments[0])
 
-    known = rebuilt(network)
+    known = fresh()
 
     def warm() -> None:
         for assignment in assignments:
-            known.marginals(assignment)
+            query(known, assignment)
 
     return [
         Contender("cold", cold),
@@ -155,7 +178,7 @@ def _error(
     network: BayesianNetwork, times: Mapping[str, Timing], reference: Mapping[str, list[float]]
 ) -> float:
     """Largest difference of our first answer to the references and to pyAgrum's engines."""
-    ours = {name: values.numpy() for name, values in times["cold"].first.items()}
+    ours = {name: values.cpu().numpy() for name, values in times["cold"].first.items()}
     differences = [np.abs(ours[name] - values).max() for name, values in reference.items()]
     for engine in ENGINES:
         if engine in times:

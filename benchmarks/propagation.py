@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.peer_pgmax import PGMax
 from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
-from benchmarks.timing import Contender
+from benchmarks.timing import Contender, Timing
 from inference import Factor, FactorGraph
 from inference.approximate import (
     ApproximateResult,
@@ -70,7 +70,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
     yield from _spins(settings)
     for q, target in TABLES.items():
         yield from _tables(settings, q, target)
-    if settings.device == "cpu":
+    if settings.device == "cpu" and settings.most_rows is None:
         for scale in COUPLINGS:
             yield from _against_exact(f"10 x 10, couplings {scale}", *_small_grid(scale))
         for name in PROBLEMS:
@@ -98,7 +98,8 @@ def _build(model: IsingGrid | PairwiseArrays) -> object:
 def _spins(settings: Settings) -> Iterator[Row]:
     """Spins on a grid, as a grid and as a list of edges."""
     draws = torch.Generator().manual_seed(0)
-    shapes = (SIDE, SIDE), (SIDE, SIDE - 1), (SIDE - 1, SIDE)
+    side = settings.rows(SIDE)
+    shapes = (side, side), (side, side - 1), (side - 1, side)
     arrays = [0.3 * torch.randn(shape, generator=draws).to(settings.device) for shape in shapes]
     grid = IsingGrid(*arrays)
     pairs = grid.pairwise()
@@ -118,8 +119,9 @@ def _tables(settings: Settings, q: int, target: float) -> Iterator[Row]:
     """Tables of their own on all edges."""
     draws = torch.Generator().manual_seed(q)
     zeros = torch.zeros
-    edges = IsingGrid(zeros(SIDE, SIDE), zeros(SIDE, SIDE - 1), zeros(SIDE - 1, SIDE)).edges()
-    unary = 0.3 * torch.randn((SIDE * SIDE, q), generator=draws)
+    side = settings.rows(SIDE)
+    edges = IsingGrid(zeros(side, side), zeros(side, side - 1), zeros(side - 1, side)).edges()
+    unary = 0.3 * torch.randn((side * side, q), generator=draws)
     tables = 0.3 * torch.randn((len(edges), q, q), generator=draws)
     arrays = [x.to(settings.device) for x in (unary, edges, tables)]
     peer = _peer(settings, PairwiseArrays(*arrays))
@@ -132,7 +134,8 @@ def _peer(settings: Settings, pairs: PairwiseArrays) -> tuple[PGMax, float] | No
     """PGMax's model and the seconds that it took to build it."""
     if not settings.peers or not PGMax.installed():
         return None
-    unary = pairs.log_unary.reshape(SIDE, SIDE, -1).numpy()
+    side = settings.rows(SIDE)
+    unary = pairs.log_unary.reshape(side, side, -1).numpy()
     built = settings.once(lambda: PGMax(unary, pairs.edges.numpy(), pairs.log_tables.numpy()))
     return built.first, built.median
 
@@ -163,32 +166,34 @@ def _model_rows(
         ]
     times = settings.time(*contenders)
 
-    def per_iteration(who: str) -> float:
-        return (times[f"{who} {MANY}"].median - times[f"{who} {FEW}"].median) / (MANY - FEW)
+    def per_iteration(who: str) -> Timing:
+        return times[f"{who} {MANY}"].less(times[f"{who} {FEW}"], MANY - FEW)
 
-    samples = {name: timing.samples for name, timing in times.items()}
+    ours, theirs = per_iteration("ours"), None
     error = None
     if peer is not None:
-        theirs = peer[0].marginals(times[f"peer {MANY}"].first)
-        ours = times[f"ours {MANY}"].first.marginals.cpu().numpy()
-        error = float(np.abs(ours.reshape(theirs.shape) - theirs).max())
+        theirs = per_iteration("peer")
+        beliefs = peer[0].marginals(theirs.first)
+        found = ours.first.marginals.cpu().numpy()
+        error = float(np.abs(found.reshape(beliefs.shape) - beliefs).max())
     yield measurement(
         f"{what}, one iteration",
-        1e3 * per_iteration("ours"),
+        1e3 * ours.median,
         "ms",
-        target=target,
-        peer=None if peer is None else 1e3 * per_iteration("peer"),
+        target=settings.target(target),
+        peer=None if theirs is None else 1e3 * theirs.median,
         right=error is None or error <= TOLERANCE,
         note="" if error is None else f"difference of beliefs {error:.0e}",
-        samples=samples,
+        timing=ours,
+        beside=theirs,
     )
     yield measurement(
         f"{what}, build",
         times["ours, build"].median,
         "s",
-        target=BUILD,
+        target=settings.target(BUILD),
         peer=None if peer is None else peer[1],
-        samples=samples,
+        timing=times["ours, build"],
     )
 
 

@@ -43,14 +43,22 @@ def _rows(settings: Settings) -> Iterator[Row]:
         yield from _log_evidence(settings, name)
 
 
-def _turns(query: Callable[[Any], Any], assignments: list[dict[str, str]]) -> Callable[[], list]:
+def _turns(
+    settings: Settings, query: Callable[[Any], Any], assignments: list[dict[str, str]]
+) -> Callable[[], list]:
     """A call of the query with each of the assignments."""
-    return lambda: [query(assignment) for assignment in assignments]
+
+    def call() -> list:
+        found = [query(assignment) for assignment in assignments]
+        settings.wait()
+        return found
+
+    return call
 
 
 def _most_probable(settings: Settings, name: str, network: BayesianNetwork, evidence: str) -> Row:
     assignments = settings.data.assignments(network, name, evidence)
-    call = _turns(network.most_probable, assignments)
+    call = _turns(settings, network.most_probable, assignments)
     timing = settings.time(Contender.repeating("ours", call, len(assignments)))["ours"]
     found = timing.first[0][1].item()
     known = settings.data.reference(name, evidence).get("log_mpe")
@@ -61,7 +69,7 @@ def _most_probable(settings: Settings, name: str, network: BayesianNetwork, evid
         target=MOST_PROBABLE[name],
         right=_close(found, known),
         note=f"log-probability {found:.9f}",
-        samples={"ours": timing.samples},
+        timing=timing,
     )
 
 
@@ -71,8 +79,10 @@ def _log_evidence(settings: Settings, name: str) -> Iterator[Row]:
     assignments = settings.data.assignments(network, name, "e1")
     items = len(assignments)
     contenders = [
-        Contender.repeating("evidence", _turns(network.log_evidence, assignments), items),
-        Contender.repeating("marginals", _turns(network.marginals, assignments), items),
+        Contender.repeating(
+            "evidence", _turns(settings, network.log_evidence, assignments), items
+        ),
+        Contender.repeating("marginals", _turns(settings, network.marginals, assignments), items),
     ]
     if settings.gum is not None:
         contenders.append(_peer(Peer(settings.gum, network), assignments[0]))
@@ -87,7 +97,8 @@ def _log_evidence(settings: Settings, name: str) -> Iterator[Row]:
         peer=1e3 * times["peer"].median if "peer" in times else None,
         right=right,
         note=f"log-probability {found:.9f}",
-        samples={key: timing.samples for key, timing in times.items()},
+        timing=times["evidence"],
+        beside=times.get("peer"),
     )
     yield measurement(
         f"{name} e1, log_evidence / all posteriors",
@@ -96,6 +107,8 @@ def _log_evidence(settings: Settings, name: str) -> Iterator[Row]:
         target=SHARE,
         right=right,
         note=f"all posteriors in {both:.3g} ms",
+        timing=times["evidence"],
+        beside=times["marginals"],
     )
 
 

@@ -1,10 +1,10 @@
-"""Tables printed row by row, verdicts, and a description of the machine."""
+"""Tables measured row by row, verdicts, and a description of the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.rates import Floor
+from benchmarks.timing import Timing
+
 __all__ = [
     "MEASUREMENTS",
     "Column",
     "Row",
     "Section",
+    "cell",
     "machine",
     "measurement",
     "printed",
@@ -39,6 +43,7 @@ class Column:
     key: str
     head: str
     width: int
+    percent: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,22 +51,30 @@ class Section:
     """A table whose rows are measured while they are read.
 
     A row may hold more than the columns show; the JSON file gets all of it.
+
+    Arguments:
+        figure: draws the rows into a file, where a picture says more.
     """
 
     title: str
     notes: Sequence[str]
     columns: Sequence[Column]
     rows: Iterable[Row]
+    figure: Callable[[Sequence[Row], Path], None] | None = None
 
 
 MEASUREMENTS = (
     Column("what", "", -46),
     Column("measured", "measured", 11),
+    Column("spread", "spread", 6, percent=True),
     Column("unit", "unit", -10),
     Column("target", "target", 10),
     Column("peer", "peer", 11),
+    Column("peer_spread", "spread", 6, percent=True),
     Column("ratio", "ours/peer", 10),
     Column("verdict", "", -6),
+    Column("share", "of roof", 7, percent=True),
+    Column("roof", "roof", -7),
     Column("note", "note", -1),
 )
 
@@ -83,9 +96,15 @@ def measurement(
     more: bool = False,
     right: bool = True,
     note: str = "",
-    samples: Mapping[str, Sequence[float]] | None = None,
+    timing: Timing | None = None,
+    beside: Timing | None = None,
+    floor: Floor | None = None,
 ) -> Row:
-    """A row of a :data:`MEASUREMENTS` table; a result that is not ``right`` is said to be so."""
+    """A row of a :data:`MEASUREMENTS` table; a result that is not ``right`` is said to be so.
+
+    ``timing`` holds the samples behind ``measured``, whose spread is shown, ``beside`` those
+    behind ``peer``; ``floor`` says how near the work is to what bounds it.
+    """
     return {
         "what": what,
         "measured": measured,
@@ -95,7 +114,15 @@ def measurement(
         "ratio": None if peer is None else measured / peer,
         "verdict": verdict(measured, target, more) if right else "WRONG",
         "note": note,
-        "samples": dict(samples or {}),
+        "spread": None if timing is None else timing.spread,
+        "peer_spread": None if beside is None else beside.spread,
+        "roof": "" if floor is None else floor.roof,
+        "share": None if floor is None else floor.share,
+        "samples": {
+            name: found.samples
+            for name, found in (("ours", timing), ("peer", beside))
+            if found is not None
+        },
     }
 
 
@@ -107,7 +134,7 @@ def printed(section: Section) -> list[Row]:
     print("\n" + _line([(column.head, column.width) for column in section.columns]))
     rows = []
     for row in section.rows:
-        cells = [(_cell(row.get(column.key)), column.width) for column in section.columns]
+        cells = [(cell(row.get(column.key), column), column.width) for column in section.columns]
         print(_line(cells), flush=True)
         rows.append(row)
     return rows
@@ -118,10 +145,12 @@ def _line(cells: Iterable[tuple[str, int]]) -> str:
     return "  ".join(aligned).rstrip()
 
 
-def _cell(value: object) -> str:
+def cell(value: object, column: Column) -> str:
     """Text and whole numbers as they are, others with three digits, nothing known as a dash."""
     if value is None:
         return "-"
+    if column.percent and isinstance(value, float):
+        return f"{100 * value:.2g}%" if value < 0.1 else f"{100 * value:.0f}%"
     if not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int):

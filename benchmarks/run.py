@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
+import traceback
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from benchmarks import (
     chains,
     digits,
     floors,
+    growth,
     hidden_markov,
     imports,
     loading,
@@ -32,19 +36,23 @@ from benchmarks import (
     tagging,
     toy_gans,
 )
+from benchmarks.__main__ import QUALITY, SPEED
 from benchmarks.data import Data
 from benchmarks.peer import Peer
 from benchmarks.peer_learning import Pgmpy
 from benchmarks.report import Row, Section, machine, printed
+from benchmarks.results import written
 from benchmarks.settings import Settings
 from benchmarks.targets import POSTERIORS
 
-__all__ = ["run"]
+__all__ = ["SECTIONS", "run"]
 
 SECTIONS: dict[str, Callable[[Settings], Section]] = {
+    "floors": floors.section,
+    "imports": imports.section,
+    "loading": loading.section,
     "posteriors": posteriors.section,
     "batches": batches.section,
-    "loading": loading.section,
     "sampling": sampling.section,
     "queries": queries.section,
     "parameters": parameters.section,
@@ -57,50 +65,73 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "mixtures": mixtures.section,
     "spins": spins.section,
     "machines": machines.section,
-    "digits": digits.section,
     "networks": networks.section,
+    "growth": growth.section,
+    "digits": digits.section,
     "toy_gans": toy_gans.section,
-    "imports": imports.section,
-    "floors": floors.section,
 }
-#: What has something to do on a GPU.
-ON_GPU = (
-    "batches",
-    "sampling",
-    "propagation",
-    "chains",
-    "hidden_markov",
-    "tagging",
-    "mixtures",
-    "spins",
-    "machines",
-    "digits",
-    "networks",
-    "toy_gans",
-)
+#: What is done by the host, whatever device there is.
+ON_HOST = ("imports", "loading", "parameters", "missing", "structures")
 #: Share of the cores in use beforehand from which the machine does not count as idle.
 BUSY = 0.25
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure; ``arguments`` are those of the command line."""
-    torch.set_num_threads(1)
+    """Measure; ``arguments`` are those of the command line, with one number of threads."""
+    (threads,) = arguments.threads
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")  # no TensorFloat-32, here or in the peers
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: torch finds no CUDA device here.")
     about = machine(arguments.device)
     _announce(about)
-    settings = _settings(arguments)
+    settings = _settings(arguments, threads)
+    if arguments.results is not None:
+        arguments.results.mkdir(parents=True, exist_ok=True)  # finds out now if it cannot be
     _warm_up(settings)
     results: dict[str, list[Row]] = {}
-    _write(arguments, about, results)  # finds out now if the file cannot be written
+    failed: list[str] = []
     for name in _wanted(arguments):
-        results[name] = printed(SECTIONS[name](settings))
-        _write(arguments, about, results)
-    if _summarise(results):
+        try:
+            results[name] = _measured(name, arguments, about, settings)
+        except Exception:  # the other sections are worth having
+            traceback.print_exc()
+            failed.append(name)
+    wrong = _summarise(results)
+    if failed:
+        print(f"Failed: {', '.join(failed)}.")
+    if failed or wrong:
         raise SystemExit(1)
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _measured(
+    name: str, arguments: argparse.Namespace, about: dict[str, Any], settings: Settings
+) -> list[Row]:
+    """Measure, print and write down one section."""
+    own = replace(settings)  # its rates are measured where it asks for them
+    section, began = SECTIONS[name](own), perf_counter()
+    rows = printed(section)
+    if arguments.results is not None:
+        asked = {
+            key: value for key, value in vars(arguments).items() if not isinstance(value, Path)
+        }
+        content = {
+            "section": name,
+            "title": section.title,
+            "notes": list(section.notes),
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "seconds": round(perf_counter() - began, 1),
+            "machine": about,
+            "rates": asdict(own.rates) if "rates" in vars(own) else None,
+            "arguments": asked,
+            "columns": [asdict(column) for column in section.columns],
+            "rows": rows,
+        }
+        written(arguments.results, content, section.figure)
+    return rows
+
+
+def _settings(arguments: argparse.Namespace, threads: int) -> Settings:
     unknown = sorted(set(arguments.networks or ()) - set(POSTERIORS))
     if unknown:
         raise SystemExit(f"--networks: unknown {unknown}; there are {', '.join(POSTERIORS)}.")
@@ -112,8 +143,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         repeats=arguments.repeats,
         budget=arguments.budget,
         device=arguments.device,
+        threads=threads,
         slow=arguments.slow,
-        gum=Peer.module() if peers else None,
+        gum=Peer.module(threads) if peers else None,
         pgmpy=peers and Pgmpy.installed(),
         peers=peers,
         most_rows=arguments.rows,
@@ -122,16 +154,16 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _wanted(arguments: argparse.Namespace) -> list[str]:
     """The sections to run, in their order."""
-    possible = ON_GPU if arguments.device == "cuda" else tuple(SECTIONS)
-    left_out = [name for name in arguments.only or () if name not in possible]
-    if left_out:
-        print(f"Nothing to do on a GPU: {', '.join(left_out)}.")
-    return [name for name in possible if name in (arguments.only or possible)]
+    asked = arguments.only or (SPEED + QUALITY if arguments.quality else SPEED)
+    on_host = [name for name in asked if name in ON_HOST and arguments.device == "cuda"]
+    if on_host:
+        print(f"Done by the host, whatever the device: {', '.join(on_host)}.")
+    return [name for name in SECTIONS if name in asked and name not in on_host]
 
 
 def _warm_up(settings: Settings) -> None:
     """Let both libraries do what the first query of a process costs, whatever the network."""
-    network = settings.data.load("asia")
+    network = settings.load("asia")
     network.marginals({"xray": "no"})
     network.sample(10, generator=0)
     if settings.gum is not None:
@@ -142,26 +174,11 @@ def _warm_up(settings: Settings) -> None:
 
 def _announce(about: dict[str, Any]) -> None:
     versions = [f"{name} {version or 'absent'}" for name, version in about["versions"].items()]
-    print(f"{about['processor']}, {about['cores']} cores, {about['threads']} thread in use")
+    print(f"{about['processor']}, {about['cores']} cores, threads in use: {about['threads']}")
     print(f"Python {about['python']}, {', '.join(versions)}; device {about['device']}")
     load = about.get("load_average")
     if load is not None and load > BUSY * (about["cores"] or 1):
         print(f"CAUTION: the load average is {load:.2f}. Times want an idle machine.")
-
-
-def _write(
-    arguments: argparse.Namespace, about: dict[str, Any], results: dict[str, list[Row]]
-) -> None:
-    """Write what is measured so far, if a file was asked for."""
-    if arguments.json is None:
-        return
-    asked = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(arguments).items()
-        if name not in ("data", "json")
-    }
-    content = {"machine": about, "arguments": asked, "sections": results}
-    arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _summarise(results: dict[str, list[Row]]) -> bool:

@@ -50,30 +50,31 @@ def _row(
     given: Mapping[str, str],
     target: float,
 ) -> Row:
+    rows, few = settings.rows(ROWS), settings.rows(PEER_ROWS)
+
     def draw() -> object:
-        codes = network.sample(ROWS, given, generator=0)
+        codes = network.sample(rows, given, generator=0)
         settings.wait()
         return codes
 
-    contenders = [Contender.repeating("ours", draw, ROWS)]
+    contenders = [Contender.repeating("ours", draw, rows)]
     if settings.gum is not None and not given:
         bn = Peer(settings.gum, network).bn
         generator = settings.gum.BNDatabaseGenerator(bn)
-        contenders.append(
-            Contender.repeating("peer", lambda: generator.drawSamples(PEER_ROWS), PEER_ROWS)
-        )
+        contenders.append(Contender.repeating("peer", lambda: generator.drawSamples(few), few))
     times = settings.time(*contenders)
     worst = _deviation(network, times["ours"].first.cpu().numpy(), given)
     return measurement(
         f"{NETWORK}, {what}",
         1 / times["ours"].median,
         "rows/s",
-        target=target,
+        target=settings.target(target),
         peer=1 / times["peer"].median if "peer" in times else None,
         more=True,
         right=worst <= DEVIATION,
         note=f"worst frequency off by {worst:.1f} standard errors",
-        samples={key: timing.samples for key, timing in times.items()},
+        timing=times["ours"],
+        beside=times.get("peer"),
     )
 
 

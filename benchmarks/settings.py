@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from benchmarks.data import Data
+from benchmarks.rates import Floor, Rates, Roof
 from benchmarks.timing import Call, Contender, Timing, alternate
 from pgm import BayesianNetwork
 
@@ -32,6 +34,7 @@ class Settings:
     repeats: int
     budget: float
     device: str
+    threads: int
     slow: bool
     gum: Any
     pgmpy: bool
@@ -49,6 +52,15 @@ class Settings:
     def target(self, value: float | None) -> float | None:
         """A target for all the rows; none where there are fewer."""
         return value if self.most_rows is None else None
+
+    @cached_property
+    def rates(self) -> Rates:
+        """What the machine does in a second, measured where a section first asks."""
+        return Rates.measured(self.device, self.wait, small=self.most_rows is not None)
+
+    def floor(self, roof: Roof, amount: float, seconds: float) -> Floor:
+        """How near so many bytes or operations in so many seconds are to the roof."""
+        return self.rates.floor(roof, amount, seconds)
 
     def time(self, *contenders: Contender) -> dict[str, Timing]:
         """Let contenders take turns."""

@@ -229,9 +229,8 @@ def _climbs(settings: Settings, case: _Case, agrum: Agrum | None) -> tuple[Timin
 def _climbed(case: _Case, ours: Timing, theirs: _Theirs | None) -> Iterator[Row]:
     """Time, score and distance of hill climbing."""
     found: SearchResult = ours.first
-    samples, greedy, note = {"ours": ours.samples}, None, ""
+    greedy, note = None, ""
     if theirs is not None:
-        samples |= {key: timing.samples for key, timing in theirs.times.items()}
         greedy, tabu = (1e3 * theirs.times[key].median for key in ("greedy", "tabu"))
         note = f"peer with tabu list {tabu:.0f} ms"
     yield measurement(
@@ -242,7 +241,8 @@ def _climbed(case: _Case, ours: Timing, theirs: _Theirs | None) -> Iterator[Row]
         peer=greedy,
         right=case.honest(found),
         note=note,
-        samples=samples,
+        timing=ours,
+        beside=None if theirs is None else theirs.times["greedy"],
     )
     peer, target, note = None, None, ""
     if theirs is not None:
@@ -269,7 +269,8 @@ def _beside_pgmpy(settings: Settings, case: _Case, ours: Timing) -> Row:
         peer=1e3 * theirs.median,
         right=_close(pgmpy.score(), case.value(case.truth)),
         note=f"peer {case.value(theirs.first):,.2f}, distance {case.distance(theirs.first)}",
-        samples={"ours": ours.samples, "peer": theirs.samples},
+        timing=ours,
+        beside=theirs,
     )
 
 
@@ -301,7 +302,7 @@ def _ordered(settings: Settings, case: _Case, theirs: _Theirs | None) -> Iterato
         "s",
         right=all([case.honest(run.first) for run in runs]),
         note="scores " + ", ".join([f"{score:,.2f}" for score in scores]),
-        samples={"ours": seconds},
+        timing=Timing(samples=seconds),
     )
     distances = [case.distance(run.first.parents) for run in runs]
     yield measurement(
@@ -407,7 +408,8 @@ def _pair(
         peer=times["peer"].median if "peer" in times else None,
         right=right,
         note=note,
-        samples={key: timing.samples for key, timing in times.items()},
+        timing=times["ours"],
+        beside=times.get("peer"),
     )
     yield measurement(f"{case.name}, {what}, CPDAG distance", ours, "", peer=theirs)
 

@@ -59,18 +59,15 @@ def _rows(settings: Settings) -> Iterator[Row]:
     best = theirs[0][-1][1] if theirs else CRFSUITE_LOSS
     ours_time = _reaches(trace, best)
     their_time = None if theirs is None else _reaches(theirs[0], best)
-    yield measurement(
+    row = measurement(
         "training to the same objective",
         ours_time,
         "s",
         target=None if their_time is None else settings.target(TIME_SHARE * their_time),
         peer=their_time,
         note=f"{len(trace)} iterations; " + (f"CRFsuite {len(theirs[0])}" if theirs else ""),
-        samples={
-            "ours": [s for s, _ in trace],
-            "peer": [s for s, _ in theirs[0]] if theirs else [],
-        },
     )
+    yield row | {"trace": {"ours": trace, "peer": theirs[0] if theirs else []}}
     yield measurement(
         "reading the features",
         whole - trace[-1][0],

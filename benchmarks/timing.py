@@ -51,6 +51,26 @@ class Timing:
     def median(self) -> float:
         return statistics.median(self.samples)
 
+    @property
+    def spread(self) -> float | None:
+        """From the lower to the upper quartile, as a share of the median; None of one sample."""
+        if len(self.samples) < 2:
+            return None
+        lower, _, upper = statistics.quantiles(self.samples, n=4, method="inclusive")
+        return abs((upper - lower) / self.median) if self.median else None
+
+    def less(self, shorter: Timing, items: int) -> Timing:
+        """What each of so many items takes by which this is longer, turn by turn.
+
+        Turns that both have taken count; the first result is that of the longer one.
+        """
+        pairs = zip(self.samples, shorter.samples, strict=False)
+        return Timing(self.first, [(long - short) / items for long, short in pairs])
+
+    def times(self, factor: float) -> Timing:
+        """The same clock per other items."""
+        return Timing(self.first, [factor * seconds for seconds in self.samples])
+
 
 class _Turn:
     """One contender's samples so far."""
