@@ -13,9 +13,19 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/index.md",
-    "docs/sampling.md",
+    "docs/which_inference.md",
+    "docs/bayesian_networks.md",
+    "docs/random_fields.md",
+    "docs/sequences.md",
+    "docs/mixtures.md",
+    "docs/memories.md",
+    "docs/magnets.md",
     "docs/machines.md",
     "docs/generative.md",
+    "docs/sampling.md",
+    "docs/parallel.md",
+    "docs/numerics.md",
+    "docs/corrections.md",
 )
 
 
