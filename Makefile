@@ -17,7 +17,7 @@ help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
 
 demo: $(READY)  ## Run the tour; figures go to figures/
-	$(BIN)/python examples/tour.py
+	$(BIN)/python -m examples.tour
 	@echo "The figures are in $(CURDIR)/figures"
 
 # A process per core, each with one thread, is faster than threads for tensors this small.
@@ -48,11 +48,17 @@ format: $(READY)  ## Rewrite the sources in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.benchmarks  ## Side by side with peers
-	$(BIN)/python -m benchmarks
+# make bench BENCH="--threads 1 --only spins"; '$(BIN)/python -m benchmarks --help' lists the options.
+BENCH ?= --threads 1 2
+bench: $(VENV)/.benchmarks  ## Side by side with peers; tables go to benchmarks/results/
+	$(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(VENV)/.docs  ## Build the site from the docstrings into site/
-	$(BIN)/pdoc --math --docformat google --output-directory site inference pgm energy generative
+# Examples run side by side, a process per core. Whatever is made on the way is below build/.
+docs: export OMP_NUM_THREADS := 1
+docs: $(VENV)/.docs  ## Build the site, with every example run, into site/
+	@mkdir -p build/docs
+	$(BIN)/sphinx-build -c docs -d build/doctrees -j auto -W --keep-going --quiet build/docs site
+	@echo "The site is $(CURDIR)/site/index.html"
 
 clean:  ## Remove the environment, caches and everything built
 	rm -rf $(VENV) build dist figures site *.egg-info .pytest_cache .ruff_cache .hypothesis

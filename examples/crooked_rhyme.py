@@ -1,4 +1,9 @@
-"""A rhyme as a Markov chain: it tells variations of itself; to read them it must be smoothed."""
+"""A rhyme as a Markov chain: it tells variations of itself; to read them it must be smoothed.
+
+The chain draws each word given those before it, so what it tells are the rhyme's own pieces in a
+new order. An order of words that it has not seen has probability zero, unless some probability is
+kept for the unseen: smoothing rules differ in how much, and perplexity on a new line judges them.
+"""
 
 from __future__ import annotations
 

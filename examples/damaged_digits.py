@@ -1,4 +1,4 @@
-"""Damaged digits, repaired step by step by a network that has seen one of each.
+"""Damaged digits: repaired step by step by a network that has seen one of each.
 
 Ten digits are far from random: they share strokes and much white paper. Hebb's rule, which trusts
 patterns to be unlike each other, drowns in what they share. The pseudo-inverse takes that out.

@@ -1,4 +1,4 @@
-"""Digits from a deep belief network, and what each of its layers adds.
+"""Digits from a deep belief network: what each of its layers adds.
 
 Two hidden layers learn one after the other, and then together by the up-down algorithm. The
 network has a label beside its last layer but one: asked for a digit, it dreams one. What it has

@@ -1,4 +1,9 @@
-"""Cleaning a noisy picture: searches for the best state of an Ising field, one of them exact."""
+"""Cleaning a noisy picture: searches for the best state of an Ising field, one of them exact.
+
+A fifth of the pixels is flipped. Neighbours tend to be alike, and a pixel tends to be what was
+seen. Searches for the state of least energy end at different heights. A minimum cut finds the
+lowest, and so shows which errors are the model's own.
+"""
 
 from __future__ import annotations
 

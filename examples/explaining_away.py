@@ -1,4 +1,8 @@
-"""Explaining away: two independent causes compete once their common effect is seen."""
+"""Explaining away: two independent causes compete once their common effect is seen.
+
+Wet grass makes a sprinkler likelier, and rain as well. Learning that it has rained explains the
+wet grass, and the sprinkler falls back. The graph alone says when such a dependence is possible.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""A grid CRF learns on small patches, exactly, and segments large noisy pictures."""
+"""A random field on a grid: it learns on patches, exactly, and segments large noisy pictures.
+
+A pixel alone says little where the noise is strong; its neighbours, which mostly are of the same
+kind, say the rest. How much to believe either is learned. Patches are small enough for exact sums;
+the large pictures are labelled by belief propagation.
+"""
 
 from __future__ import annotations
 

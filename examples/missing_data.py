@@ -1,4 +1,8 @@
-"""Fitting a network to data with holes: exact EM uses what every row still shows."""
+"""Fitting a network to data with holes: exact EM uses what every row still shows.
+
+Leaving out incomplete rows throws away most of what is known as soon as holes are many. EM sums
+over what a row does not show, exactly, and stays near the fit to all cells for much longer.
+"""
 
 from __future__ import annotations
 

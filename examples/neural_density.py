@@ -1,4 +1,4 @@
-"""A network of 2,500 weights as a density in the plane, learned without knowing log Z.
+"""A network as a density: 2,500 weights in the plane, learned without knowing log Z.
 
 Rows on two half moons. The energy is learned by telling them from noise, which finds log Z too; a
 sum over a grid says how right that is. Chains that climb its slopes draw new rows from it. Blue:

@@ -1,4 +1,9 @@
-"""Explaining away in a sigmoid belief network, and what a factorised posterior misses of it."""
+"""Explaining away among sigmoid units: what a factorised posterior misses of it.
+
+Two causes that know nothing of each other become dependent once their common effect is seen: more
+of one makes the other less likely. Exact sums and chains find that correlation. A product of two
+laws, which is what mean field looks for, has none.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The better the discriminator, the less the generator learns - by two rules of three.
+"""Vanishing gradients: the better the judge, the less is learned, by two rules of three.
 
 Samples lie four units from the data, and a discriminator learns to tell them apart. The slope of
 the generator's loss by the samples' place is what would bring them nearer. Minimax and the rule

@@ -48,7 +48,7 @@ class Autoencoder(Model):
               L = \|x - g\|^2 \text{ or } -\log p(x \mid g)
 
     The code h = f(x) is kept from copying by being narrow, or by a penalty: "sparse" takes
-    sum_i abs(h_i) for Omega, "contractive" the exact sum_i |grad_x h_i|^2, and "denoising" has
+    sum_i abs(h_i) for Omega, "contractive" the exact sum_i ``|grad_x h_i|^2``, and "denoising" has
     lambda = 0 but encodes damaged rows, which are to come back whole. Errors are summed over a
     row. The model is in evaluation mode but for the time of ``fit``.
 

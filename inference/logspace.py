@@ -165,7 +165,7 @@ def log1mexp(x: Tensor) -> Tensor:
         x: any. result: like ``x``, nats.
 
     Reference:
-        Maechler 2012, "Accurately computing log(1 - exp(-|a|))", eq. 7.
+        Maechler 2012, "Accurately computing ``log(1 - exp(-|a|))``", eq. 7.
 
     Example:
         >>> log1mexp(torch.tensor([-0.6931472, -1e-10, 0.0]))

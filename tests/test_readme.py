@@ -13,6 +13,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/index.md",
+    "docs/conventions.md",
     "docs/which_inference.md",
     "docs/bayesian_networks.md",
     "docs/random_fields.md",

@@ -112,8 +112,8 @@ def generator_loss(loss: Loss, fake: Tensor) -> Tensor:
               \\tfrac12 \\mathbb{E}(s - 1)^2, \\quad -\\mathbb{E} s
 
     "minimax", "non-saturating", "as-printed" (ascent on the mean of D itself), "least-squares",
-    "hinge". Their slopes in the logit are D, 1 - D, D (1 - D), |s - 1| and 1: the first and the
-    third vanish where the discriminator is sure that a row is generated, which is how learning
+    "hinge". Their slopes in the logit are D, 1 - D, D (1 - D), ``|s - 1|`` and 1: the first and
+    the third vanish where the discriminator is sure that a row is generated, which is how learning
     begins. "Non-saturating" has the same fixed point as "minimax" without that.
 
     Arguments:

@@ -82,9 +82,9 @@ class GridPlanes:
 class OddsMessages:
     """Messages (B, 2, E): the odds of state 1, first those to the edges' first variables.
 
-    Every message lies between exp(-2|J|) and exp(2|J|), so that no product leaves the range of
-    floating-point numbers if 2|h| + 2 sum |J| is below 80 (float32; 700 in float64) at every
-    variable. :meth:`fits` says whether that holds.
+    Every message lies between ``exp(-2|J|)`` and ``exp(2|J|)``, so that no product leaves the
+    range of floating-point numbers if ``2|h| + 2 sum |J|`` is below 80 (float32; 700 in float64)
+    at every variable. :meth:`fits` says whether that holds.
 
     Arguments:
         model: binary variables and one group of pair factors.
