@@ -77,7 +77,7 @@ def dreams(guide: Guide) -> None:
     )
     guide.panel(
         "log_z",
-        "Its log Z, below and above",
+        "log Z of the machine",
         "blue from below, amber from above",
         lambda ax: plot_annealed_paths(LENGTHS, forward, reverse, ax).get_legend().remove(),
         axes=True,
