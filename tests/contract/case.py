@@ -64,6 +64,54 @@ class Case:
         """Number of rows."""
         return len(self.rows[0])
 
+    # What tests need of an entry ---------------------------------------------------------------
+
+    @property
+    def matrix(self) -> bool:
+        """Whether a row is a vector in a tensor."""
+        return isinstance(self.rows[0], Tensor) and self.rows[0].ndim == 2
+
+    @property
+    def real_matrix(self) -> bool:
+        """Whether its entries are real numbers."""
+        return self.matrix and self.rows[0].is_floating_point()
+
+    @property
+    def coded_matrix(self) -> bool:
+        """Whether its entries are codes or spins."""
+        if not self.matrix:
+            return False
+        entries = self.rows[0]
+        return bool(torch.isin(entries, torch.tensor([-1, 0, 1]).to(entries)).all())
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a mean of one of the values."""
+        return bool(self.values) and hasattr(self.cls, "score") and self.variant != "units"
+
+    @property
+    def scored_by_log_prob(self) -> bool:
+        """Whether score is the mean of log_prob."""
+        return "score" not in self.without and "log_prob" in self.values
+
+    @property
+    def learns_rows(self) -> bool:
+        """Whether it is fitted to a matrix of the kind of its rows."""
+        return self.matrix and self.learn is not None and self.fit_rows is not None
+
+    @property
+    def derivable(self) -> bool:
+        """Whether there are parameters and something of which to take their gradient."""
+        asked = self.loss is not None or bool(self.values)
+        return asked and next(self.make().parameters(), None) is not None
+
+    @property
+    def networks(self) -> bool:
+        """Whether it learns networks of a user."""
+        return self.learn is not None and any(
+            isinstance(part, torch.nn.Linear) for part in self.make().modules()
+        )
+
     def ask(self, model: Model, method: str, rows: tuple[Any, ...] | None = None) -> Any:
         """What a method says of the rows, without a gradient."""
         options = self.options.get(method, {})

@@ -29,19 +29,13 @@ def refusal(call: Callable[[], Any], root: Path) -> str:
     return str(caught.value)
 
 
-def matrix(case: Case) -> Tensor:
-    """The rows where they are a matrix; else the test has nothing to ask."""
-    if not isinstance(case.rows[0], Tensor) or case.rows[0].ndim != 2:
-        pytest.skip("rows are no matrix")
-    return case.rows[0]
-
-
 def methods(case: Case) -> tuple[str, ...]:
     return (*case.values, *case.maps)
 
 
+@needs("matrix")
 def test_a_column_too_many_is_refused(case: Case, root: Path) -> None:
-    rows = matrix(case)
+    rows = case.rows[0]
     wide = torch.cat([rows, rows[:, :1]], 1)
     model = case.make()
     for method in methods(case):
@@ -49,8 +43,8 @@ def test_a_column_too_many_is_refused(case: Case, root: Path) -> None:
         assert str(wide.shape[1]) in found, (method, found)
 
 
+@needs("matrix")
 def test_a_single_row_without_its_axis_is_itself_or_refused(case: Case, root: Path) -> None:
-    matrix(case)
     model, row = case.make(), tuple(part[0] for part in case.rows)
     for method in methods(case):
         try:
@@ -61,6 +55,7 @@ def test_a_single_row_without_its_axis_is_itself_or_refused(case: Case, root: Pa
             assert same(found, case.ask(model, method)[0]), method
 
 
+@needs("matrix")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -75,7 +70,7 @@ def test_a_single_row_without_its_axis_is_itself_or_refused(case: Case, root: Pa
 def test_what_is_no_matrix_of_numbers_is_refused(
     case: Case, wrong: Callable[[Tensor], Any], root: Path
 ) -> None:
-    rows, model = matrix(case), case.make()
+    rows, model = case.rows[0], case.make()
     for method in methods(case):
         refusal(
             lambda m=method: case.ask(model, m, (wrong(rows), *(y[:2] for y in case.rows[1:]))),
@@ -83,32 +78,26 @@ def test_what_is_no_matrix_of_numbers_is_refused(
         )
 
 
+@needs("real_matrix")
 def test_infinite_numbers_are_refused_or_impossible(case: Case, root: Path) -> None:
-    rows, model = matrix(case), case.make()
-    if not rows.is_floating_point():
-        pytest.skip("codes")
-    rows = rows.clone()
+    rows, model = case.rows[0].clone(), case.make()
     rows[0, 0] = torch.inf
     for method in methods(case):
         refusal(lambda m=method: case.ask(model, m, (rows, *case.rows[1:])), root)
 
 
+@needs("coded_matrix")
 @pytest.mark.parametrize("value", [2, -2])
 def test_codes_out_of_range_are_refused(case: Case, value: int, root: Path) -> None:
-    rows, model = matrix(case), case.make()
-    if not torch.isin(rows, torch.tensor([-1, 0, 1]).to(rows)).all():
-        pytest.skip("no codes")
-    rows = rows.clone()
+    rows, model = case.rows[0].clone(), case.make()
     rows[0, 0] = value
     for method in methods(case):
         found = refusal(lambda m=method: case.ask(model, m, (rows, *case.rows[1:])), root)
         assert str(value) in found, (method, found)
 
 
-@needs("values")
+@needs("scored")
 def test_no_rows_have_no_mean(case: Case, root: Path) -> None:
-    if not hasattr(case.cls, "score") or case.variant == "units":
-        pytest.skip("no score")
     model, rows = case.make(), case.judged or case.rows
     refusal(lambda: model.score(*(part[:0] for part in rows)), root)
 
@@ -131,20 +120,8 @@ def test_a_wrong_number_of_draws_is_refused(case: Case, n: Any, root: Path) -> N
     assert "n" in refusal(lambda: case.draw(model, n, 3), root).split()
 
 
-@needs("learn")
-@pytest.mark.parametrize("data", ["empty", "nan", "strings", "row"])
-def test_data_that_teach_nothing_are_refused(case: Case, data: str, root: Path) -> None:
-    rows = matrix(case)
-    if case.fit_rows is None:
-        pytest.skip("fit takes something else")
-    wrong: Any = {
-        "empty": rows[:0],
-        "nan": torch.full_like(rows, torch.nan) if rows.is_floating_point() else None,
-        "strings": np.array([["x"] * rows.shape[1]] * len(rows)),
-        "row": rows[0],
-    }[data]
-    if wrong is None:
-        pytest.skip("codes have no NaN")
+def refuses_to_learn(case: Case, wrong: Any, root: Path) -> None:
+    """Data are refused, and the model is left as it was."""
     model = case.make()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     refusal(lambda: case.fit_rows(model, wrong), root)
@@ -152,6 +129,26 @@ def test_data_that_teach_nothing_are_refused(case: Case, data: str, root: Path) 
     assert all(
         torch.equal(value.nan_to_num(), after[name].nan_to_num()) for name, value in before.items()
     )
+
+
+@needs("learns_rows")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda x: x[:0], id="empty"),
+        pytest.param(lambda x: np.array([["x"] * x.shape[1]] * len(x)), id="strings"),
+        pytest.param(lambda x: x[0], id="row"),
+    ],
+)
+def test_data_that_teach_nothing_are_refused(
+    case: Case, wrong: Callable[[Tensor], Any], root: Path
+) -> None:
+    refuses_to_learn(case, wrong(case.rows[0]), root)
+
+
+@needs("learns_rows", "real_matrix")
+def test_data_that_are_missing_altogether_are_refused(case: Case, root: Path) -> None:
+    refuses_to_learn(case, torch.full_like(case.rows[0], torch.nan), root)
 
 
 @needs("unfitted")

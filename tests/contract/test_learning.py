@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from inference.model import Model
 from tests.contract.case import Case, detached, needs, same
@@ -35,11 +34,9 @@ def test_fit_returns_the_model_and_fills_history(case: Case) -> None:
     assert len(model.history) < len(earlier) * 2 or len(earlier) == 1, "history is of the last fit"
 
 
-@needs("learn")
+@needs("networks")
 def test_fit_leaves_networks_in_evaluation(case: Case) -> None:
     model = case.make()
-    if not any(isinstance(part, nn.Linear) for part in model.modules()):
-        pytest.skip("no networks")
     assert not case.learn(model.train(), 3).training
 
 
@@ -116,10 +113,9 @@ def test_global_random_state_is_not_touched(case: Case, seed: int | None) -> Non
     assert before[2] == after[2]
 
 
+@needs("derivable")
 def test_gradients_reach_every_parameter(case: Case) -> None:
     model = case.make().requires_grad_()
-    if not list(model.parameters()) or not (case.loss or case.values):
-        pytest.skip("nothing to derive")
     if case.loss is not None:
         loss = case.loss(model)
     else:

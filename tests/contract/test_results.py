@@ -39,9 +39,8 @@ def test_rows_together_are_as_one_by_one(case: Case) -> None:
         assert same(joined, together), method
 
 
+@needs("scored_by_log_prob")
 def test_score_is_the_mean(case: Case) -> None:
-    if "score" in case.without or "log_prob" not in case.values:
-        pytest.skip("no log-probability")
     model = case.make()
     if case.score is None:
         found, expected = model.score(*case.rows), case.ask(model, "log_prob").mean()
