@@ -7,7 +7,6 @@ guarantee. The stronger the couplings, the worse all three.
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from pathlib import Path
 
@@ -80,6 +79,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -7,7 +7,6 @@ words that it has never seen.
 
 from __future__ import annotations
 
-import argparse
 import random
 from pathlib import Path
 
@@ -78,6 +77,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

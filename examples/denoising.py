@@ -7,7 +7,6 @@ lowest, and so shows which errors are the model's own.
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 
 import matplotlib.pyplot as plt
@@ -79,6 +78,4 @@ def main(out: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=pathlib.Path, default="figures", help="folder of the figure")
-    main(parser.parse_args().out)
+    main(pathlib.Path("figures"))

@@ -8,7 +8,6 @@ only as each lets go of the other's eruptions. After that nothing is left to dec
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -69,6 +68,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

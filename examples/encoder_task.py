@@ -7,7 +7,6 @@ cuts off each of five points in a ring. On one axis only the two outermost point
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 
@@ -74,6 +73,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -6,7 +6,6 @@ wet grass, and the sprinkler falls back. The graph alone says when such a depend
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,12 +39,10 @@ def main(out: Path) -> None:
         network.plot(ax, evidence)
         ax.set_title(words[0].upper() + words[1:])
     out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "sprinkler.png", dpi=130)
+    figure.savefig(out / "explaining_away.png", dpi=130)
     plt.close(figure)
-    print(f"\nFigure: {out / 'sprinkler.png'}")
+    print(f"\nFigure: {out / 'explaining_away.png'}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -59,7 +59,5 @@ def main(out: Path, full: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     parser.add_argument("--full", action="store_true", help="up to 3,000 units, some minutes")
-    arguments = parser.parse_args()
-    main(arguments.out, arguments.full)
+    main(Path("figures"), parser.parse_args().full)

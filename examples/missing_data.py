@@ -6,7 +6,6 @@ over what a row does not show, exactly, and stays near the fit to all cells for 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -38,8 +37,7 @@ def main(out: Path) -> None:
     best = error(true, blank(true).fit(rows, prior=0.5))
     print(f"{ROWS:,} patients of the chest clinic; the fit to all cells is {best:.4f} nats off.\n")
     print(f"  {'hidden':>7}{'complete rows':>15}{'their fit':>11}{'EM':>9}{'steps':>7}")
-    errors = []
-    histories = {}
+    errors, histories = [], {}
     for share in HIDDEN:
         holes = torch.where(noise < share, -1, rows)
         whole = holes[(holes >= 0).all(1)]
@@ -79,6 +77,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

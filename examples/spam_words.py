@@ -7,7 +7,6 @@ read off and added up. Laplace's count of one keeps a single unseen word from de
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -74,6 +73,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -7,7 +7,6 @@ as long as these are few. In a small network every fixed point can be listed and
 
 from __future__ import annotations
 
-import argparse
 from itertools import combinations, product
 from pathlib import Path
 
@@ -74,6 +73,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -7,7 +7,6 @@ that hold every pattern, and needs all of them at once. Cues have a tenth of the
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -47,6 +46,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    main(parser.parse_args().out)
+    main(Path("figures"))

@@ -1,7 +1,6 @@
-"""Hooks of the gallery: the order of examples, their arguments, and the figures they have written.
+"""Hooks of the gallery: the order of examples, and the figure that each has written.
 
-The examples are scripts that save figures to a folder and close them, so the gallery takes the
-files. Each is told a folder of its own, below the one that it runs in.
+The examples are scripts that save a figure of their own name, so the gallery takes the files.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 from sections import SECTIONS
 from sphinx_gallery.scrapers import figure_rst
 
-__all__ = ["arguments", "in_order", "written_figures"]
+__all__ = ["in_order", "written_figure"]
 
 ORDER = [name for section in SECTIONS for name in (section.folder, *section.examples)]
 
@@ -23,25 +22,14 @@ def in_order(name: str) -> int:
     return ORDER.index(Path(name).stem)
 
 
-def arguments(gallery_conf: dict[str, Any], script_vars: dict[str, Any]) -> list[str]:
-    """Command line of an example."""
-    return ["--out", str(_folder(script_vars))]
-
-
-def written_figures(
+def written_figure(
     block: tuple[Any, ...], block_vars: dict[str, Any], gallery_conf: dict[str, Any]
 ) -> str:
-    """The figures of an example in the order in which it saved them, as text of its page."""
+    """The figure of an example, as text of its page."""
     source = Path(block_vars["src_file"])
-    folder = source.parent / _folder(block_vars)
-    figures = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
-    images = []
-    for figure, image in zip(figures, block_vars["image_path_iterator"], strict=False):
-        shutil.move(figure, image)
-        images.append(image)
-    return figure_rst(images, gallery_conf["src_dir"])
-
-
-def _folder(script_vars: dict[str, Any]) -> Path:
-    """Where an example writes, relative to the folder that it runs in."""
-    return Path("figures") / Path(script_vars["src_file"]).stem
+    figure = source.parent / "figures" / f"{source.stem}.png"
+    if not figure.is_file():  # a block of text, or of code before the last
+        return ""
+    image = next(block_vars["image_path_iterator"])
+    shutil.move(figure, image)
+    return figure_rst([image], gallery_conf["src_dir"])

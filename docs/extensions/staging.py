@@ -17,8 +17,6 @@ __all__ = ["stage"]
 #: Pages that stand elsewhere in the repository.
 ELSEWHERE = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 EXAMPLE_LINK = re.compile(r"\]\((?:\.\./)?examples/(\w+)(?:\.py|/[\w.]*)?\)")
-#: Examples that are shown on the page of the tour.
-TOUR = {"tour", "real_networks"}
 PAGE_LINK = re.compile(r"\]\((?:\.\./|docs/)?(README|CONTRIBUTING|CHANGELOG)\.md(#[\w-]*)?\)")
 
 
@@ -58,7 +56,7 @@ def in_site(text: str) -> str:
     def example(link: re.Match[str]) -> str:
         name = link[1]
         page = f"gallery/{folders[name]}/{name}.rst" if name in folders else "tour.md"
-        return f"](/{page})" if name in folders or name in TOUR else link[0]
+        return f"](/{page})" if name in folders or name == "tour" else link[0]
 
     def page(link: re.Match[str]) -> str:
         name = "index" if link[1] == "README" else link[1].lower()

@@ -11,7 +11,6 @@ from time import perf_counter
 
 import torch
 
-from examples.real_networks import survey
 from examples.tour import (
     causes,
     clinic,
@@ -27,6 +26,7 @@ from examples.tour import (
 )
 from examples.tour.contact_sheet import contact_sheet
 from examples.tour.guide import Guide
+from examples.tour.published_networks import survey
 from examples.tour.table import likelihoods
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
