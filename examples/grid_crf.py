@@ -52,6 +52,7 @@ def main(out: Path) -> None:
     shades = LinearSegmentedColormap.from_list("shapes", np.stack([GROUND, np.ones(3), SHAPE]))
     for ax, method in zip(axes[1:4], METHODS, strict=True):
         name = {None: "independent pixels", "exact": "exact likelihood"}.get(method, method)
+        torch.manual_seed(0)
         model = ConditionalRandomField(GridTemplate(4), 2, nn.Conv2d(3, 2, 1))
         model.pairwise.requires_grad_(method is not None)
         tiles = patches(x), patches(y)

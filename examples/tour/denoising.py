@@ -30,6 +30,7 @@ def segmentation(guide: Guide) -> None:
     shown = [pictures[0].clamp(0, 1)]
     for name, coupled in (("independent pixels", False), ("conditional random field", True)):
         guide.seconds()
+        torch.manual_seed(1)
         model = ConditionalRandomField(GridTemplate(4), 2, nn.Conv2d(3, 2, 1))
         model.pairwise.requires_grad_(coupled)
         epochs = guide.pick(40, 15)

@@ -181,3 +181,15 @@ def test_a_chain_equals_the_linear_chain(scores, labels):
     torch.testing.assert_close(
         field.log_prob(with_ends.mT, y), chain.log_prob(x, y), rtol=1e-9, atol=1e-9
     )
+
+
+def test_belief_propagation_is_given_the_rounds_that_couplings_about_to_order_need():
+    field = ConditionalRandomField(GridTemplate(4), 2, nn.Identity()).double()
+    field.pairwise.coupling.data.fill_(0.74)  # where 1,600 rounds are needed
+    x = torch.zeros(1, 2, 12, 12, dtype=torch.float64)
+    x[0, 0, :6], x[0, 0, 6:] = 0.02, -0.0201
+    share = field.marginals(x, "belief-propagation")[0, 0]
+    assert (share[0] > 0.5).all()
+    assert (share[-1] < 0.5).all()
+    turned = field.marginals(x.flip(1), "belief-propagation")[0, 1]
+    torch.testing.assert_close(share, turned, rtol=0, atol=1e-7)
