@@ -74,7 +74,6 @@ def main(out: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "belief_propagation_error.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'belief_propagation_error.png'}")
 
 

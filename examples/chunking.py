@@ -69,7 +69,7 @@ def main(out: Path) -> None:
     limit, ticks = np.nanmax(np.abs(grid)), range(len(grid))
     image = right.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit)
     right.set(xticks=ticks, xticklabels=tagger.labels, yticks=ticks, yticklabels=tagger.labels)
-    right.set(xlabel="next label", title="Weights of neighbours (white: unseen)")
+    right.set(xlabel="next label", ylabel="label", title="Weights of neighbours (white: unseen)")
     figure.colorbar(image, ax=right, shrink=0.8)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "chunking.png", dpi=130)

@@ -73,7 +73,6 @@ def main(out: Path) -> None:
     bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "crooked_rhyme.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'crooked_rhyme.png'}")
 
 

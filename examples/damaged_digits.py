@@ -2,7 +2,7 @@
 
 Ten digits are far from random: they share strokes and much white paper. Hebb's rule, which trusts
 patterns to be unlike each other, drowns in what they share. The pseudo-inverse takes that out.
-Units that differ from the digit are amber.
+Wrong units are amber: dark where there is ink too much, light where ink is lacking.
 """
 
 from __future__ import annotations

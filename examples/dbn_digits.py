@@ -55,6 +55,7 @@ def main(out: Path) -> None:
     plot_layer_samples(layers, [(SIDE, SIDE)] * 2, axes[1, 0], names)
     axes[1, 0].set_title("What layers say of the same dreams, digit by digit", fontsize=10.5)
     plot_weight_histogram(weights, axes[1, 1])
+    axes[1, 1].set_title("Weights of the two layers", fontsize=10.5)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "dbn_digits.png", dpi=130)
     print(f"\nFigure: {out / 'dbn_digits.png'}")

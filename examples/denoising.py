@@ -73,7 +73,6 @@ def main(out: pathlib.Path) -> None:
         ax.set_axis_off()
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "denoising.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'denoising.png'}")
 
 

@@ -3,6 +3,7 @@
 Where a Hopfield network adds up squares of overlaps, a dense associative memory adds higher powers
 or exponentials, and the pattern that is nearest outvotes the crowd. With real numbers in place of
 -1 and +1 the exponential makes recall one step of attention: here to 1,500 digits, by a noisy one.
+The dotted line is the limit of the Hopfield network, 0.138 patterns per unit.
 """
 
 from __future__ import annotations

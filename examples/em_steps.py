@@ -28,7 +28,7 @@ START = {
 
 
 def eruptions() -> torch.Tensor:
-    """Minutes of an eruption and minutes to the next, standardised."""
+    """Length of an eruption and the wait for the next, standardised."""
     means, short, long = [[2.0, 54.5], [4.3, 80.0]], [[0.07, 0.4], [0.4, 34]], [[0.17, 1], [1, 36]]
     geyser = GaussianMixture.from_parameters([0.36, 0.64], means, [short, long])
     x = geyser.sample(272, generator=1)
@@ -60,7 +60,7 @@ def main(out: Path) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
     plot_em_steps(models, x, SHOWN, axes)
     for ax in axes.flat:
-        ax.set(xlabel="minutes of eruption", ylabel="minutes to the next", aspect="equal")
+        ax.set(xlabel="length, standardised", ylabel="wait, standardised", aspect="equal")
         ax.label_outer()
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "em_steps.png", dpi=130)

@@ -2,6 +2,7 @@
 
 Wet grass makes a sprinkler likelier, and rain as well. Learning that it has rained explains the
 wet grass, and the sprinkler falls back. The graph alone says when such a dependence is possible.
+In the figure amber is what is known; a tick on a bar is where it stood before.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ def main(out: Path) -> None:
         ax.set_title(words[0].upper() + words[1:])
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "explaining_away.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'explaining_away.png'}")
 
 

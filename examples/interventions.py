@@ -57,7 +57,6 @@ def main(out: Path) -> None:
     network.intervene(given).plot(right, given).set_title("Doing: treatment A is given")
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "interventions.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'interventions.png'}")
 
 

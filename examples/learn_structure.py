@@ -50,7 +50,6 @@ def main(out: Path) -> None:
     plot_comparison(true, learned, axes)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "learn_structure.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'learn_structure.png'}")
 
 

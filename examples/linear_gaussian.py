@@ -68,7 +68,6 @@ def main(out: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "linear_gaussian.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'linear_gaussian.png'}")
 
 

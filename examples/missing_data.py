@@ -72,7 +72,6 @@ def main(out: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "missing_data.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'missing_data.png'}")
 
 

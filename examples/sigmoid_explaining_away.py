@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
+from inference.palette import BLUE, MUTED, SERIES
 from pgm.sigmoid_belief_network import SigmoidBeliefNetwork
 
 EVIDENCE = {  # cause 1, effect, cause 2; -1 is not known
@@ -57,14 +58,14 @@ def main(out: Path) -> None:
     print("\nThe causes are independent until their effect is seen. Then, by", *labels, sep="\n  ")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-    colors = ["lightgrey", "tab:blue", "tab:blue", "tab:blue"]
+    colors = [MUTED, BLUE, BLUE, BLUE]
     left.bar_label(left.barh(list(EVIDENCE), posterior, color=colors), fmt=" %.3f")
-    left.axvline(posterior[0], color="grey", linewidth=1, linestyle="--", zorder=0)
+    left.axvline(posterior[0], color=MUTED, linewidth=1, linestyle="--", zorder=0)
     left.invert_yaxis()
     left.set(title="Cause 2 explains away cause 1", xlabel="P(cause 1)", xlim=(0, 0.85))
     for k, (label, law) in enumerate(labels.items()):
         places = [place + 0.28 * (k - 1) for place in range(4)]
-        drawn = right.bar(places, law.flatten().tolist(), 0.26, label=label, color=f"C{k}")
+        drawn = right.bar(places, law.flatten().tolist(), 0.26, label=label, color=SERIES[k])
         right.bar_label(drawn, fmt="%.2f", padding=1, fontsize=8.5)
     right.set_xticks(range(4), ["neither", "only cause 2", "only cause 1", "both"])
     right.set(title="Which causes, once the effect is seen", ylabel="probability", ylim=(0, 0.48))
@@ -73,7 +74,6 @@ def main(out: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "sigmoid_explaining_away.png", dpi=130)
-    plt.close(figure)
     print(f"\nFigure: {out / 'sigmoid_explaining_away.png'}")
 
 

@@ -68,7 +68,6 @@ def main(out: Path) -> None:
         ax.tick_params(axis="y", length=0)
     out.mkdir(parents=True, exist_ok=True)
     fig.savefig(out / "spam_words.png", dpi=130)
-    plt.close(fig)
     print(f"\nFigure: {out / 'spam_words.png'}")
 
 

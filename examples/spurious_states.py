@@ -63,10 +63,13 @@ def main(out: Path) -> None:
         print(f"  {name:17}{len(parts[number]) / CUES:7.1%}{parts[number].mean():10.3f}")
         bottom = counts[:, :number].sum(1)
         axes[0].bar(STORED, counts[:, number], 0.7, bottom, color=COLORS[number], label=name)
-    axes[0].set(title=f"All fixed points of {SMALL} units", xlabel="patterns", xticks=STORED)
+    axes[0].set(title=f"All fixed points of {SMALL} units", xlabel="patterns stored")
+    axes[0].set(ylabel="fixed points", xticks=STORED)
     axes[1].legend(*axes[0].get_legend_handles_labels(), frameon=False)
     axes[1].hist(parts, bins=60, stacked=True, color=COLORS)
-    axes[1].set(title=f"{UNITS} units: ends of random cues", xlabel="energy per unit")
+    axes[1].set(
+        title=f"{UNITS} units: ends of random cues", xlabel="energy per unit", ylabel="cues"
+    )
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "spurious_states.png", dpi=130)
     print(f"\nFigure: {out / 'spurious_states.png'}")

@@ -3,6 +3,7 @@
 Hebb's rule adds patterns up. Storkey's looks at what the network already says about a new pattern,
 and still needs only what the two ends of a coupling know. The pseudo-inverse solves for weights
 that hold every pattern, and needs all of them at once. Cues have a tenth of their units turned.
+The dotted line is the limit of Hebb's rule for random patterns, 0.138 per unit.
 """
 
 from __future__ import annotations

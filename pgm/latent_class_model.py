@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inference.exact.evidence import Variables
-from inference.inputs import as_whole, check_distribution
-from inference.random import GeneratorLike, as_generator
+from inference.inputs import as_whole
+from inference.random import GeneratorLike
 from pgm.bayesian_network import BayesianNetwork
 from pgm.discrete_data import DiscreteData
-from pgm.mixture_model import MixtureModel
 from pgm.mixtures.families.categorical import Categorical
 from pgm.mixtures.families.family import Init
-from pgm.mixtures.families.learning import FamilySettings, MixtureNumbers, learn
+from pgm.mixtures.families.family_mixture import FamilyMixture
+from pgm.mixtures.families.learning import FamilySettings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,7 +31,7 @@ __all__ = ["LatentClassModel"]
 MOST_KEYS = 2**62
 
 
-class LatentClassModel(MixtureModel):
+class LatentClassModel(FamilyMixture):
     """Naive Bayes whose class nobody has seen, fitted by expectation-maximisation.
 
     .. math:: p(x, k) = \\pi_k \\prod_{j \\text{ observed}} p_{kj x_j}
@@ -65,18 +65,12 @@ class LatentClassModel(MixtureModel):
         True
     """
 
-    def __init__(self, n_classes: int, states: Mapping[str, int | Sequence[str]]) -> None:
-        super().__init__()
-        k = as_whole("n_classes", n_classes, least=1)
-        self.variables = Variables(states)
-        self.family = Categorical(self.variables.cards)
-        even = torch.full((k,), 1 / k, dtype=torch.float64)
-        self._take(even, self.family.blank(k)["probs"])
-        self.converged_, self.n_iter_ = False, 0
+    probs: Tensor
 
-    def _take(self, weights: Tensor, probs: Tensor) -> None:
-        """Make numbers the parameters."""
-        self.weights, self.probs = nn.Parameter(weights.clone()), nn.Parameter(probs.clone())
+    def __init__(self, n_classes: int, states: Mapping[str, int | Sequence[str]]) -> None:
+        k, variables = as_whole("n_classes", n_classes, least=1), Variables(states)
+        super().__init__(k, Categorical(variables.cards))
+        self.variables = variables
 
     @property
     def n_classes(self) -> int:
@@ -89,14 +83,10 @@ class LatentClassModel(MixtureModel):
         return self.variables.states
 
     @property
-    def n_parameters(self) -> int:
-        """Number of free numbers."""
-        return self.n_classes - 1 + self.family.n_parameters(self.n_classes)
-
-    @property
     def tables(self) -> dict[str, Tensor]:
         """Probabilities of the states of every column given the class, (K, states)."""
-        return dict(zip(self.variables.names, self.family.tables(self.probs), strict=True))
+        parts = self.probs.split(self.variables.cards, dim=1)
+        return dict(zip(self.variables.names, parts, strict=True))
 
     def fit(
         self,
@@ -146,42 +136,22 @@ class LatentClassModel(MixtureModel):
             )
         codes, weights = _distinct(rows, self.n_classes)
         names = self.variables.names
-        with torch.no_grad():
-            found = learn(
-                self.family,
-                _as_values(codes, self.device),
-                torch.from_numpy(weights).to(self.device),
-                MixtureNumbers(self.weights.detach(), {"probs": self.probs.detach()}),
-                settings,
-                title=lambda j: f"column {names[j]!r}",
-                generator=as_generator(generator, self.device),
-                progress=progress,
-            )
-        self._take(found.parameters.weights, found.parameters.components["probs"])
-        self.history = found.history
-        self.converged_, self.n_iter_ = found.converged, found.iterations
+        self._learn(
+            _as_values(codes, self.device),
+            torch.from_numpy(weights),
+            settings,
+            title=lambda j: f"column {names[j]!r}",
+            generator=generator,
+            progress=progress,
+        )
         return self
 
-    def component_log_prob(self, x: Any) -> Tensor:
-        """Log-probability of every row in every class, (n, K), nats; differentiable.
-
-        Raises:
-            TypeError, ValueError: for rows that are not the model's, or parameters that are no
-                law.
-        """
-        check_distribution("weights", self.weights.detach())
-        numbers = {"probs": self.probs}
-        self.family.check(numbers)
-        codes = DiscreteData(x, self.variables, argument="x").codes()
-        values = _as_values(codes, self.device)
-        return self.family.log_likelihood(numbers, self.family.prepare(values, None)).T
+    def _read(self, x: Any) -> Tensor:
+        return _as_values(DiscreteData(x, self.variables, argument="x").codes(), self.device)
 
     def posterior(self, x: Any) -> Tensor:
         """Probabilities of the classes given the rows, (n, K): `predict_proba`."""
         return self.predict_proba(x)
-
-    def _sample_components(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        return self.family.sample({"probs": self.probs}, labels, generator)
 
     def to_bayesian_network(self, class_name: str = "class") -> BayesianNetwork:
         """The same law as a network: the class is the parent of every column.

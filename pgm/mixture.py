@@ -9,16 +9,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from inference.inputs import as_weights, as_whole, check_distribution
-from inference.learning.em import EMResult
-from inference.random import GeneratorLike, as_generator
-from pgm.mixture_model import MixtureModel
+from inference.inputs import as_weights, as_whole
+from inference.random import GeneratorLike
 from pgm.mixtures.families.by_name import describe_family, rebuild_family
 from pgm.mixtures.families.family import Family, Init
-from pgm.mixtures.families.learning import FamilySettings, MixtureNumbers, learn
+from pgm.mixtures.families.family_mixture import FamilyMixture
+from pgm.mixtures.families.learning import FamilySettings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Mixture"]
 
 
-class Mixture(MixtureModel):
+class Mixture(FamilyMixture):
     """Mixture of K laws of one family, fitted by expectation-maximisation.
 
     .. math:: p(x) = \\sum_k \\pi_k\\, f(x; \\theta_k)
@@ -56,6 +54,7 @@ class Mixture(MixtureModel):
         chapter 2; Bishop 2006, section 9.3.3 (Bernoulli).
 
     Example:
+        >>> import torch
         >>> from pgm.mixtures.families.bernoulli import Bernoulli
         >>> x = torch.tensor([[1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 0, -1]])
         >>> model = Mixture(2, Bernoulli(3)).fit(x, init="kmeans", generator=0)
@@ -70,36 +69,16 @@ class Mixture(MixtureModel):
         def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, n_components: int, family: Family) -> None:
-        super().__init__()
         if not isinstance(family, Family):
             raise TypeError(
                 f"family must be a Family such as Bernoulli(n_features), found {family!r}"
             )
-        self.family = family
-        k = as_whole("n_components", n_components, least=1)
-        even = torch.full((k,), 1 / k, dtype=torch.float64)
-        self._take(MixtureNumbers(even, family.blank(k)))
-        self.converged_, self.n_iter_ = False, 0
-
-    def _take(self, numbers: MixtureNumbers) -> None:
-        """Make numbers the parameters."""
-        self.weights = nn.Parameter(numbers.weights.clone())
-        for name, value in numbers.components.items():
-            setattr(self, name, nn.Parameter(value.clone()))
-
-    def _numbers(self) -> dict[str, Tensor]:
-        """Numbers of the components by name."""
-        return {name: p for name, p in self.named_parameters() if name != "weights"}
+        super().__init__(as_whole("n_components", n_components, least=1), family)
 
     @property
     def n_components(self) -> int:
         """K."""
         return len(self.weights)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of free numbers."""
-        return self.n_components - 1 + self.family.n_parameters(self.n_components)
 
     def fit(
         self,
@@ -150,46 +129,19 @@ class Mixture(MixtureModel):
                 the mixture is then unchanged.
         """
         settings = FamilySettings(prior, weight_prior, n_init, init, max_iter, tol)
-        with torch.no_grad():
-            values = self.family.read(X, self.device)
-            rows = as_weights(sample_weight, len(values)).to(self.device)
-            source = as_generator(generator, self.device)
-            current = MixtureNumbers(self.weights.detach(), self._detached())
-            found: EMResult[MixtureNumbers] = learn(
-                self.family,
-                values,
-                rows,
-                current,
-                settings,
-                title=self.family.columns(X)[1],
-                generator=source,
-                progress=progress,
-            )
-        self._take(found.parameters)
-        self.history = found.history
-        self.converged_, self.n_iter_ = found.converged, found.iterations
+        values = self._read(X)
+        self._learn(
+            values,
+            as_weights(sample_weight, len(values)),
+            settings,
+            title=self.family.columns(X)[1],
+            generator=generator,
+            progress=progress,
+        )
         return self
 
-    def _detached(self) -> dict[str, Tensor]:
-        """Numbers of the components without their gradients."""
-        return {name: p.detach() for name, p in self._numbers().items()}
-
-    def component_log_prob(self, x: Any) -> Tensor:
-        """Log-probability (or density) of every row under every component, (n, K), nats.
-
-        Differentiable, with respect to numbers x too. A row without entries has probability one.
-
-        Raises:
-            TypeError, ValueError: for rows that are not the family's, or parameters that are no
-                law.
-        """
-        check_distribution("weights", self.weights.detach())
-        self.family.check(self._detached())
-        values = self.family.read(x, self.device)
-        return self.family.log_likelihood(self._numbers(), self.family.prepare(values, None)).T
-
-    def _sample_components(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        return self.family.sample(self._detached(), labels, generator)
+    def _read(self, x: Any) -> Tensor:
+        return self.family.read(x, self.device)
 
     def extra_repr(self) -> str:
         """Size and family, for ``repr``."""

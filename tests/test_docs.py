@@ -17,7 +17,7 @@ from inference.palette import AMBER, BLUE, INK
 PACKAGES = ("energy", "generative", "inference", "pgm")
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$|^\.\. toctree::\n(.*?)(?=^\S|\Z)", re.M | re.S)
 #: Pages that are made while the site is built.
-MADE = {"tour", "gallery/index", "contributing", "changelog"}
+MADE = {"tour", "gallery/index", "results/index", "contributing", "changelog"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,9 @@ def test_every_exported_name_is_in_the_reference(root: Path) -> None:
 
 def test_links_between_pages_lead_somewhere(root: Path) -> None:
     for page in (root / "docs").glob("*.md"):
-        for link in re.findall(r"\]\(((?:\.\./)?[\w/]+\.(?:md|py))(?:#[\w-]+)?\)", read(page)):
+        for link in re.findall(
+            r"\]\(((?:\.\./)?[\w/-]+\.(?:md|py|png))(?:#[\w-]+)?\)", read(page)
+        ):
             assert (page.parent / link).is_file(), f"{page.name}: {link}"
 
 

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 from sections import SECTIONS
 from sphinx_gallery.scrapers import figure_rst
 
@@ -25,7 +26,8 @@ def in_order(name: str) -> int:
 def written_figure(
     block: tuple[Any, ...], block_vars: dict[str, Any], gallery_conf: dict[str, Any]
 ) -> str:
-    """The figure of an example, as text of its page."""
+    """The figure of an example, as text of its page; what was drawn need not be kept."""
+    plt.close("all")
     source = Path(block_vars["src_file"])
     figure = source.parent / "figures" / f"{source.stem}.png"
     if not figure.is_file():  # a block of text, or of code before the last

@@ -1,4 +1,4 @@
-"""What the site is built from: pages and examples, copied to a folder where they may be changed.
+"""What the site is built from: pages, examples and tables, copied to where they may be changed.
 
 Pages link to files of the repository, so that they can be read there as well. In the site such a
 link leads to the page that is made of the file.
@@ -18,6 +18,7 @@ __all__ = ["stage"]
 ELSEWHERE = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 EXAMPLE_LINK = re.compile(r"\]\((?:\.\./)?examples/(\w+)(?:\.py|/[\w.]*)?\)")
 PAGE_LINK = re.compile(r"\]\((?:\.\./|docs/)?(README|CONTRIBUTING|CHANGELOG)\.md(#[\w-]*)?\)")
+RESULT_LINK = re.compile(r"\]\((?:\.\./)?benchmarks/results/([\w/.-]+)\)")
 
 
 def stage(root: Path, target: Path) -> None:
@@ -26,6 +27,7 @@ def stage(root: Path, target: Path) -> None:
     texts = {target / p.relative_to(docs): p for p in [*docs.rglob("*.md"), *docs.rglob("*.rst")]}
     texts |= {target / name: root / source for source, name in ELSEWHERE.items()}
     made = {path: in_site(page.read_text(encoding="utf-8")) for path, page in texts.items()}
+    made |= results(root / "benchmarks" / "results", target / "results")
     examples = target / "examples"
     made[examples / "GALLERY_HEADER.rst"] = gallery_header()
     for section in SECTIONS:
@@ -34,11 +36,14 @@ def stage(root: Path, target: Path) -> None:
         for name in section.examples:
             source = root / "examples" / f"{name}.py"
             made[folder / source.name] = titled(source.read_text(encoding="utf-8"))
-    stale = {p for p in [*target.glob("*.md"), *examples.rglob("*.py")] if p not in made}
+    pages = [*target.glob("*.md"), *target.glob("results/**/*.md")]
+    stale = {p for p in [*pages, *examples.rglob("*.py")] if p not in made}
     for path in stale:
         path.unlink()
     for path, text in made.items():
         write_if_new(path, text)
+    for picture in (root / "benchmarks" / "results").glob("*/*.png"):
+        shutil.copy(picture, target / "results" / picture.parent.name)
     shutil.copy(root / "LICENSE", target)
 
 
@@ -62,7 +67,23 @@ def in_site(text: str) -> str:
         name = "index" if link[1] == "README" else link[1].lower()
         return f"](/{name}.md{link[2] or ''})"
 
-    return PAGE_LINK.sub(page, EXAMPLE_LINK.sub(example, text))
+    def result(link: re.Match[str]) -> str:
+        return f"](/results/{link[1].replace('README', 'index')})"
+
+    return RESULT_LINK.sub(result, PAGE_LINK.sub(page, EXAMPLE_LINK.sub(example, text)))
+
+
+def results(source: Path, target: Path) -> dict[Path, str]:
+    """Tables of the benchmark, with the setting in their titles, and the list of all."""
+    made = {}
+    for table in source.glob("*/*.md"):
+        device, _, threads = table.parent.name.partition("-")
+        setting = f"{device.upper()}, {threads} thread{'' if threads == '1' else 's'}"
+        title, _, rest = table.read_text(encoding="utf-8").partition("\n")
+        made[target / table.parent.name / table.name] = f"{title} ({setting})\n{rest}"
+    listed = (source / "README.md").read_text(encoding="utf-8")
+    made[target / "index.md"] = f"{listed}\n```{{toctree}}\n:hidden:\n:glob:\n\n*/*\n```\n"
+    return made
 
 
 def gallery_header() -> str:

@@ -19,6 +19,10 @@ __all__ = ["Draw", "ancestral_draws", "run_draws", "tree_draws"]
 
 #: Rows per chunk: the columns of a chunk stay in the cache.
 CHUNK = 1 << 13
+#: Columns lie this much further apart than a chunk is long: at a distance of a power of two they
+#: would all fall into the same lines of the cache, and turning them into rows take three times as
+#: long.
+APART = 8
 #: Up to this many states a linear scan of the thresholds is faster than bisection.
 SCAN = 12
 
@@ -105,7 +109,7 @@ def run_draws(
     """
     rows = min(CHUNK, n)
     codes = np.empty((n, len(states)), dtype=np.int64)
-    columns = np.zeros((len(states), rows), dtype=np.int64)
+    columns = np.zeros((len(states), rows + APART), dtype=np.int64)[:, :rows]
     for column, code in fixed.items():
         columns[column] = code
     renamed = [(column, kept) for column, kept in enumerate(states) if kept is not None]

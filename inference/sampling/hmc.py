@@ -13,14 +13,8 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
-from inference.sampling.continuous import LogDensity, Outcome, P, normal_like, sum_event
-from inference.sampling.metropolis import (
-    CPU,
-    ContinuousKernel,
-    StepSize,
-    metropolis,
-    spread,
-)
+from inference.sampling.continuous import Evaluated, LogDensity, P, sum_event
+from inference.sampling.metropolis import CPU, ContinuousKernel, StepSize
 
 __all__ = ["HMC", "leapfrog"]
 
@@ -69,41 +63,34 @@ class HMC(ContinuousKernel):
     device: torch.device = CPU
 
     def __post_init__(self) -> None:
-        self._check_settings()
+        super().__post_init__()
         as_whole("steps", self.steps, least=1)
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must be in [0, 1), found {self.jitter}")
-
-    @property
-    def differentiates(self) -> bool:
-        """Trajectories follow the slope."""
-        return True
 
     def target_acceptance(self, size: int) -> float:
         """Above the best for a product of many equal laws, as other laws want shorter steps."""
         return 0.8
 
-    def transition(
-        self,
-        point: P,
-        evaluate: Callable[[Tensor], P],
-        step_size: StepSize,
-        generator: torch.Generator,
-    ) -> tuple[P, Outcome]:
-        """Where the chains go next from ``point``."""
-        noise = normal_like(point.position, generator)
+    def width(
+        self, point: Evaluated, step_size: StepSize, generator: torch.Generator
+    ) -> float | Tensor:
+        """Step sizes, jittered for every trajectory, times scales."""
         if self.jitter:
-            step_size = step_size * self._jittered(point.log_density, generator)
-        width = spread(step_size, self.scale, point.position)
+            like = point.log_density
+            uniform = torch.rand(
+                like.shape, dtype=like.dtype, device=like.device, generator=generator
+            )
+            step_size = step_size * (1 + self.jitter * (2 * uniform - 1))
+        return super().width(point, step_size, generator)
+
+    def proposed(
+        self, point: P, evaluate: Callable[[Tensor], P], noise: Tensor, width: float | Tensor
+    ) -> tuple[P, Tensor, Tensor]:
+        """The end of a trajectory that the noise sets off."""
         proposal, back, reached = leapfrog(point, noise, evaluate, width, self.steps)
         kinetic = 0.5 * sum_event(noise.square() - back.square()).double()
-        log_ratio = proposal.log_density - point.log_density + kinetic
-        return metropolis(point, proposal, log_ratio, generator, reached)
-
-    def _jittered(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        """Factors of the step sizes, (chain,)."""
-        uniform = torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-        return 1 + self.jitter * (2 * uniform - 1)
+        return proposal, proposal.log_density - point.log_density + kinetic, reached
 
 
 def leapfrog(

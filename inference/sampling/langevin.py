@@ -12,15 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inference.sampling.continuous import LogDensity, Outcome, P, normal_like, sum_event
-from inference.sampling.metropolis import (
-    CPU,
-    ContinuousKernel,
-    StepSize,
-    metropolis,
-    reachable,
-    spread,
-)
+from inference.sampling.continuous import LogDensity, P, sum_event
+from inference.sampling.metropolis import CPU, ContinuousKernel, StepSize, reachable
 
 __all__ = ["MALA", "ULA"]
 
@@ -61,31 +54,16 @@ class ULA(ContinuousKernel):
     scale: float | Tensor = 1.0
     device: torch.device = CPU
 
-    def __post_init__(self) -> None:
-        self._check_settings()
-
-    @property
-    def differentiates(self) -> bool:
-        """Moves follow the slope."""
-        return True
-
     def target_acceptance(self, size: int) -> None:
         """None: every step is taken, whatever its size."""
         return None
 
-    def transition(
-        self,
-        point: P,
-        evaluate: Callable[[Tensor], P],
-        step_size: StepSize,
-        generator: torch.Generator,
-    ) -> tuple[P, Outcome]:
-        """Where the chains go next from ``point``."""
-        noise = normal_like(point.position, generator)
-        width = spread(step_size, self.scale, point.position)
+    def proposed(
+        self, point: P, evaluate: Callable[[Tensor], P], noise: Tensor, width: float | Tensor
+    ) -> tuple[P, Tensor, Tensor]:
+        """A step along slope and noise, whatever its weight."""
         proposal, reached = _langevin(point, evaluate, width, noise)
-        log_ratio = torch.zeros_like(point.log_density)
-        return metropolis(point, proposal, log_ratio, generator, reached)
+        return proposal, torch.zeros_like(point.log_density), reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,34 +100,19 @@ class MALA(ContinuousKernel):
     scale: float | Tensor = 1.0
     device: torch.device = CPU
 
-    def __post_init__(self) -> None:
-        self._check_settings()
-
-    @property
-    def differentiates(self) -> bool:
-        """Moves follow the slope."""
-        return True
-
     def target_acceptance(self, size: int) -> float:
         """Best for a product of many equal laws."""
         return 0.574
 
-    def transition(
-        self,
-        point: P,
-        evaluate: Callable[[Tensor], P],
-        step_size: StepSize,
-        generator: torch.Generator,
-    ) -> tuple[P, Outcome]:
-        """Where the chains go next from ``point``."""
-        noise = normal_like(point.position, generator)
-        width = spread(step_size, self.scale, point.position)
+    def proposed(
+        self, point: P, evaluate: Callable[[Tensor], P], noise: Tensor, width: float | Tensor
+    ) -> tuple[P, Tensor, Tensor]:
+        """A step along slope and noise, and what the step back would weigh."""
         proposal, reached = _langevin(point, evaluate, width, noise)
         # The noise that would lead back, up to its sign.
         back = noise + 0.5 * width * (point.gradient + proposal.gradient)
         kinetic = 0.5 * sum_event(noise.square() - back.square()).double()
-        log_ratio = proposal.log_density - point.log_density + kinetic
-        return metropolis(point, proposal, log_ratio, generator, reached)
+        return proposal, proposal.log_density - point.log_density + kinetic, reached
 
 
 def _langevin(

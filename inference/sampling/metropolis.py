@@ -9,12 +9,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from inference.sampling.continuous import (
+    Evaluated,
     LogDensity,
     Outcome,
     P,
@@ -36,7 +37,6 @@ __all__ = [
     "Weighted",
     "metropolis",
     "reachable",
-    "spread",
 ]
 
 #: Where chains are unless something else is said.
@@ -85,23 +85,50 @@ class ContinuousKernel(ABC):
         step_size: of all chains, or one for each, (chain,).
         scale: standard deviations that multiply the step size, one or an event of them.
         device: where the chains are.
+        differentiates: whether moves use the slope of the log density.
     """
 
     log_density: LogDensity
     step_size: StepSize
     scale: float | Tensor
     device: torch.device
+    differentiates: ClassVar[bool] = True
 
-    @property
-    @abstractmethod
-    def differentiates(self) -> bool:
-        """Whether moves use the slope of the log density."""
+    def __post_init__(self) -> None:
+        """Refuse a step size or scale that is not positive."""
+        object.__setattr__(self, "device", torch.device(self.device))
+        for name in ("step_size", "scale"):
+            value = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            if not bool(((value > 0) & value.isfinite()).all()):
+                raise ValueError(f"{name} must be positive and finite, found {value.tolist()}")
 
     @abstractmethod
     def target_acceptance(self, size: int) -> float | None:
         """Mean acceptance at the best step size, for ``size`` numbers per chain."""
 
     @abstractmethod
+    def proposed(
+        self, point: P, evaluate: Callable[[Tensor], P], noise: Tensor, width: float | Tensor
+    ) -> tuple[P, Tensor, Tensor]:
+        """Where the chains might go, the log ratio and whether they can, see ``metropolis``.
+
+        Arguments:
+            point: where the chains are.
+            evaluate: gives the point at a position, under the law to be kept.
+            noise: standard normal numbers, (chain, *event).
+            width: step sizes times scales.
+        """
+
+    def width(
+        self, point: Evaluated, step_size: StepSize, generator: torch.Generator
+    ) -> float | Tensor:
+        """Step sizes times scales, such that they multiply positions (chain, *event)."""
+        size = step_size
+        if isinstance(size, Tensor):
+            size = across(size.to(point.position.dtype), point.position)
+        scale = self.scale
+        return size * (scale.to(point.position.dtype) if isinstance(scale, Tensor) else scale)
+
     def transition(
         self,
         point: P,
@@ -110,6 +137,10 @@ class ContinuousKernel(ABC):
         generator: torch.Generator,
     ) -> tuple[P, Outcome]:
         """Where the chains go next from ``point``, under the law that ``evaluate`` evaluates."""
+        noise = normal_like(point.position, generator)
+        width = self.width(point, step_size, generator)
+        proposal, log_ratio, reached = self.proposed(point, evaluate, noise, width)
+        return metropolis(point, proposal, log_ratio, generator, reached)
 
     def init(self, position: Tensor) -> ContinuousState:
         """State of chains at ``position``, (chain, *event).
@@ -144,14 +175,6 @@ class ContinuousKernel(ABC):
 
     def _evaluate(self, position: Tensor) -> Point:
         return evaluate(self.log_density, position, self.differentiates)
-
-    def _check_settings(self) -> None:
-        """Refuse a step size or scale that is not positive."""
-        object.__setattr__(self, "device", torch.device(self.device))
-        for name in ("step_size", "scale"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64)
-            if not bool(((value > 0) & value.isfinite()).all()):
-                raise ValueError(f"{name} must be positive and finite, found {value.tolist()}")
 
 
 def metropolis(
@@ -193,14 +216,6 @@ def reachable(position: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(across(finite, position), position, origin), finite
 
 
-def spread(step_size: StepSize, scale: float | Tensor, position: Tensor) -> float | Tensor:
-    """Step sizes times scales, such that they multiply positions (chain, *event)."""
-    size = step_size
-    if isinstance(size, Tensor):
-        size = across(size.to(position.dtype), position)
-    return size * (scale.to(position.dtype) if isinstance(scale, Tensor) else scale)
-
-
 @dataclass(frozen=True, eq=False)
 class RandomWalk(ContinuousKernel):
     """Metropolis with normal steps around where a chain is.
@@ -232,30 +247,16 @@ class RandomWalk(ContinuousKernel):
     step_size: StepSize
     scale: float | Tensor = 1.0
     device: torch.device = CPU
-
-    def __post_init__(self) -> None:
-        self._check_settings()
-
-    @property
-    def differentiates(self) -> bool:
-        """Moves use no slope."""
-        return False
+    differentiates: ClassVar[bool] = False
 
     def target_acceptance(self, size: int) -> float:
         """Best for a product of many equal laws, and for a single normal one."""
         return 0.234 if size > 1 else 0.44
 
-    def transition(
-        self,
-        point: P,
-        evaluate: Callable[[Tensor], P],
-        step_size: StepSize,
-        generator: torch.Generator,
-    ) -> tuple[P, Outcome]:
-        """Where the chains go next from ``point``."""
-        noise = normal_like(point.position, generator)
-        width = spread(step_size, self.scale, point.position)
+    def proposed(
+        self, point: P, evaluate: Callable[[Tensor], P], noise: Tensor, width: float | Tensor
+    ) -> tuple[P, Tensor, Tensor]:
+        """A step along the noise."""
         position, reached = reachable(point.position + width * noise, point.position)
         proposal = evaluate(position)
-        log_ratio = proposal.log_density - point.log_density
-        return metropolis(point, proposal, log_ratio, generator, reached)
+        return proposal, proposal.log_density - point.log_density, reached

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from inference.sampling import hmc
+from inference.sampling import metropolis
 from inference.sampling.continuous import Point, evaluate
 from inference.sampling.hmc import HMC, leapfrog
-from inference.sampling.metropolis import metropolis, spread
 
 
 def source(seed: int = 0) -> torch.Generator:
@@ -68,16 +66,12 @@ def test_energy_errors_fall_with_the_square_of_the_step_size():
     assert 3.7 < error(64) / error(128) < 4.3
 
 
-@dataclass(frozen=True, eq=False)
 class WithoutKinetic(HMC):
     """A wrong kernel: it accepts by the density alone."""
 
-    def transition(self, point, evaluate, step_size, generator):
-        noise = hmc.normal_like(point.position, generator)
-        width = spread(step_size, self.scale, point.position)
-        proposal, _, reached = leapfrog(point, noise, evaluate, width, self.steps)
-        log_ratio = proposal.log_density - point.log_density
-        return metropolis(point, proposal, log_ratio, generator, reached)
+    def proposed(self, point, evaluate, noise, width):
+        proposal, _, reached = super().proposed(point, evaluate, noise, width)
+        return proposal, proposal.log_density - point.log_density, reached
 
 
 def kernel_of(wrong: bool, density, step_size: float, **settings) -> HMC:
@@ -93,7 +87,7 @@ def test_the_flow_between_two_points_is_the_same_both_ways(monkeypatch, wrong):
     ends = {}
 
     def followed(start: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-        monkeypatch.setattr(hmc, "normal_like", lambda *_: momentum)
+        monkeypatch.setattr(metropolis, "normal_like", lambda *_: momentum)
         point = looked_at(start)
         ends["point"], ends["momentum"], _ = leapfrog(point, momentum, looked_at, 0.4 * scale, 6)
         _, outcome = kernel.transition(point, looked_at, 0.4, source())
@@ -153,7 +147,7 @@ def test_moments_of_a_correlated_law_stay(wrong):
 
 def test_jitter_spreads_step_sizes_of_chains(monkeypatch):
     """A flat law: a trajectory is as long as steps times step size."""
-    monkeypatch.setattr(hmc, "normal_like", lambda position, _: torch.ones_like(position))
+    monkeypatch.setattr(metropolis, "normal_like", lambda position, _: torch.ones_like(position))
     kernel = HMC(lambda x: 0.0 * x.sum(1), 0.1, steps=10, jitter=0.3)
     length = kernel.step(kernel.init(torch.zeros(5000, 1).double()), source()).position[:, 0]
     assert 0.7 <= length.min() < 0.705 and 1.295 < length.max() <= 1.3

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.sampling import langevin
+from inference.sampling import metropolis
 from inference.sampling.continuous import Point, evaluate
 from inference.sampling.continuous_law import tempered
 from inference.sampling.hmc import HMC
 from inference.sampling.langevin import MALA, ULA
-from inference.sampling.metropolis import metropolis, reachable, spread
 
 
 def source(seed: int = 0) -> torch.Generator:
@@ -27,28 +26,19 @@ def bent(x: Tensor) -> Tensor:
     return -0.5 * (x[:, 0].square() + (x[:, 1] - x[:, 0].square()).square()) - x[:, 2].cosh().log()
 
 
-@dataclass(frozen=True, eq=False)
-class NoWayBack:
-    """A wrong MALA: it forgets that the step back has another mean."""
+class NoWayBack(MALA):
+    """A wrong kernel: it forgets that the step back has another mean."""
 
-    right: MALA
-
-    def transition(self, point, evaluate, step_size, generator):
-        noise = langevin.normal_like(point.position, generator)
-        width = spread(step_size, self.right.scale, point.position)
-        drift = width * (noise + 0.5 * width * point.gradient)
-        position, reached = reachable(point.position + drift, point.position)
-        proposal = evaluate(position)
-        log_ratio = proposal.log_density - point.log_density
-        return metropolis(point, proposal, log_ratio, generator, reached)
+    def proposed(self, point, evaluate, noise, width):
+        proposal, _, reached = super().proposed(point, evaluate, noise, width)
+        return proposal, proposal.log_density - point.log_density, reached
 
 
 @dataclass
 class Flow:
     """One step with given noise: where it proposes to go, and how likely it goes there."""
 
-    kernel: MALA | NoWayBack
-    log_density: object
+    kernel: MALA
     patch: pytest.MonkeyPatch
 
     def __call__(self, x: Tensor, noise: Tensor, step_size: float) -> tuple[Tensor, Tensor]:
@@ -56,9 +46,9 @@ class Flow:
 
         def looked(position: Tensor) -> Point:
             seen.append(position)
-            return evaluate(self.log_density, position, gradient=True)
+            return evaluate(self.kernel.log_density, position, gradient=True)
 
-        self.patch.setattr(langevin, "normal_like", lambda *_: noise)
+        self.patch.setattr(metropolis, "normal_like", lambda *_: noise)
         _, outcome = self.kernel.transition(looked(x), looked, step_size, source())
         return seen[1], outcome.acceptance
 
@@ -67,8 +57,7 @@ class Flow:
 def test_the_flow_between_two_points_is_the_same_both_ways(monkeypatch, wrong):
     """p(x) q(x'|x) a(x, x') = p(x') q(x|x') a(x', x) pointwise; the noise back is solved for."""
     scale = torch.tensor([1.0, 2.0, 0.5]).double()
-    kernel = MALA(bent, 0.6, scale)
-    flow = Flow(NoWayBack(kernel) if wrong else kernel, bent, monkeypatch)
+    flow = Flow((NoWayBack if wrong else MALA)(bent, 0.6, scale), monkeypatch)
     x, noise = 0.7 * torch.randn(2, 1000, 3, dtype=torch.float64, generator=source())
     end, forth = flow(x, noise, 0.6)
     slope = evaluate(bent, end, gradient=True).gradient
@@ -93,8 +82,7 @@ def test_the_law_is_invariant_by_quadrature(monkeypatch, wrong):
     def density(x: Tensor) -> Tensor:
         return torch.logaddexp(-2 * (x + 1).square(), -2 * (x - 1).square()).sum(1)
 
-    kernel = MALA(density, 0.9)
-    flow = Flow(NoWayBack(kernel) if wrong else kernel, density, monkeypatch)
+    flow = Flow((NoWayBack if wrong else MALA)(density, 0.9), monkeypatch)
 
     def drift(points: int) -> float:
         x, z = torch.meshgrid(*[torch.linspace(-7, 7, points).double()] * 2, indexing="ij")
@@ -152,7 +140,7 @@ def test_the_unadjusted_step_is_the_linear_map_that_its_bias_follows_from(monkey
     """Of a normal law: x' = (1 - e^2 / 2) x + e z, whose variance is 1 / (1 - e^2 / 4)."""
     kernel = ULA(lambda x: -0.5 * x.square().sum(1), 0.8)
     x, noise = torch.randn(2, 50, 3, dtype=torch.float64, generator=source())
-    monkeypatch.setattr(langevin, "normal_like", lambda *_: noise)
+    monkeypatch.setattr(metropolis, "normal_like", lambda *_: noise)
     state = kernel.step(kernel.init(x), source())
     torch.testing.assert_close(state.position, (1 - 0.32) * x + 0.8 * noise)
     assert (state.acceptance == 1).all()
