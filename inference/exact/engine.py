@@ -70,6 +70,7 @@ class ExactEngine:
         self._bound: Recent[BoundPlan] = Recent(REMEMBERED_PLANS, REMEMBERED_BYTES)
         self._flat: dict[torch.device, FlatProgram | None] = {}
         self._joint: JointTable | None = None
+        self._small = False
         self.generation = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class ExactEngine:
                 self._plans.clear()
             self._bound.clear()
             self._flat.clear()
-            self._joint = JointTable(fresh) if JointTable.fits(fresh) else None
+            self._joint, self._small = None, JointTable.fits(fresh)
             self._potentials = fresh
             self.generation += 1
 
@@ -151,6 +152,14 @@ class ExactEngine:
             bound = self._bind(query, SUM_LOG, allowance)
             return bound, bound.collect(posed.states, posed.weights)
 
+    def _joint_table(self, posed: Posed) -> JointTable | None:
+        """The table of all joint states, where it is small and this evidence safe in it."""
+        if not self._small:
+            return None
+        if self._joint is None:
+            self._joint = JointTable(self.potentials)
+        return self._joint if self._joint.safe_for(posed) else None
+
     def _shared_or_own(self, posed: Posed, query: Query) -> tuple[Posed, Query]:
         """Choose between a plan for these observed variables and one for any.
 
@@ -176,8 +185,9 @@ class ExactEngine:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return -math.inf
-            if self._joint is not None and self._joint.safe_for(posed):
-                return self._joint.log_evidence(posed) + posed.log_scale
+            joint = self._joint_table(posed)
+            if joint is not None:
+                return joint.log_evidence(posed) + posed.log_scale
             posed, query = self._shared_or_own(posed, _query(posed, ()))
             return self._collect(posed, query)[1] + posed.log_scale
 
@@ -190,8 +200,9 @@ class ExactEngine:
             posed = Posed(evidence, self.potentials)
             if not posed.possible:
                 return None
-            if self._joint is not None and self._joint.safe_for(posed):
-                return self._joint.marginals(posed, variables)
+            joint = self._joint_table(posed)
+            if joint is not None:
+                return joint.marginals(posed, variables)
             everything = isinstance(variables, range)
             targets = self._singles if everything else tuple([(v,) for v in variables])
             posed, query = self._shared_or_own(posed, _query(posed, targets))

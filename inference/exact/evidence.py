@@ -257,7 +257,8 @@ def _labels(name: object, given: int | Sequence[str]) -> tuple[tuple[str, ...] |
         return None, int(given)
     if isinstance(given, range) and given == range(len(given)) and given:
         return None, len(given)
-    if isinstance(given, str) or not isinstance(given, Sequence):
+    # Tuples and lists before what else is a sequence: that takes longer to tell.
+    if isinstance(given, str) or not isinstance(given, (tuple, list, Sequence)):
         raise TypeError(
             f"states[{name!r}] must be a number of states or a sequence of labels, "
             f"not {type(given).__name__}"

@@ -162,19 +162,20 @@ def _possible_states(
     A conditional table can only rule out states of its head (each of its rows has a positive
     entry), so one pass over them suffices; plain potentials are revisited until nothing changes.
     """
+    scopes, heads = structure.scopes, structure.heads
     alive: list[np.ndarray | None] = [None] * len(structure.cards)
-    candidates = set(with_zeros)
-    for factor in structure.topological_factors:
-        if factor in candidates:
-            scope = structure.scopes[factor]
-            _prune(alive, supports[factor], scope, [scope.index(structure.heads[factor])])
-    plain = [f for f in structure.undirected_factors if f in candidates]
+    headed = {f: [scopes[f].index(heads[f])] for f in with_zeros if heads[f] >= 0}
+    # Mostly no table rules out a state, and then their order need not be found.
+    if any(_prune(alive, supports[f], scopes[f], axis) for f, axis in headed.items()):
+        for factor in structure.topological_factors:
+            if factor in headed:
+                _prune(alive, supports[factor], scopes[factor], headed[factor])
+    plain = [f for f in with_zeros if heads[f] < 0]
     pending = bool(plain)
     while pending:
         pending = False
         for factor in plain:
-            scope = structure.scopes[factor]
-            pending |= _prune(alive, supports[factor], scope, range(len(scope)))
+            pending |= _prune(alive, supports[factor], scopes[factor], range(len(scopes[factor])))
     return [None if a is None else np.flatnonzero(a) for a in alive]
 
 
