@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BayesianGaussianMixture"]
 
-NOT_FITTED = "this mixture has no parameters yet; call fit first"
 #: Parameters and buffers by the names that scikit-learn gives them.
 SCIKIT_LEARN_NAMES = {
     "weight_concentration_": "weight_concentration",
@@ -163,11 +162,6 @@ class BayesianGaussianMixture(NormalMixture):
                 random_state,
             )
         )
-
-    def _configure(self, settings: VariationalSettings) -> None:
-        settings.check()
-        self.settings = settings
-        self._allocate(0)
 
     def _allocate(self, n_features: int) -> None:
         """Parameters and buffers of the shapes that this many features need."""
@@ -312,8 +306,7 @@ class BayesianGaussianMixture(NormalMixture):
 
     def to_gaussian_mixture(self) -> GaussianMixture:
         """The mixture with the expected weights, means and precisions: a normalised density."""
-        if self.n_features == 0:
-            raise ValueError(NOT_FITTED)
+        self._check_fitted()
         return GaussianMixture.from_parameters(
             self.weights.detach(), self.means_, self.covariances_, self.covariance_type
         )

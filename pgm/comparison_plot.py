@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from inference.palette import AXIS
 from pgm.directed import Digraph
 from pgm.directed_model import DirectedModel
-from pgm.graph_drawing.drawing import ARROW, canvas, draw_arrow, draw_node
+from pgm.graph_drawing.drawing import canvas, draw_arrow, draw_node
 from pgm.graph_drawing.layered_layout import layered_layout
 from pgm.graph_drawing.panels import node_size
 
@@ -78,7 +79,7 @@ def plot_comparison(
             route = drawing.routes.get((parent, child))
             if route is None:
                 route = drawing.routes[child, parent][::-1]
-            color, style = STYLES.get(kind, (ARROW, "-"))
+            color, style = STYLES.get(kind, (AXIS, "-"))
             draw_arrow(ax, (parent, child), route, scale, color, style, kind)
         for name, centre in drawing.centres.items():
             draw_node(ax, name, centre, sizes[name], None, scale)

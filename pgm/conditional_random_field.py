@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from pgm.conditional.templates import Template, template_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+from pgm.choices import check_choice
 
 __all__ = ["ConditionalRandomField"]
 
@@ -174,7 +176,7 @@ class ConditionalRandomField(Model):
         Warns:
             ConvergenceWarning: if an approximate method did not settle.
         """
-        _check_method(method, Likelihood)
+        check_choice("method", method, Likelihood)
         potentials = self.potentials(x)
         labels = self._labels(y, potentials)
         return objectives.log_likelihood(potentials, labels, method).value
@@ -192,7 +194,7 @@ class ConditionalRandomField(Model):
 
         .. math:: \\log Z(x) = \\log \\sum_y \\exp s(y; x)
         """
-        _check_method(method, PartitionMethod)
+        check_choice("method", method, PartitionMethod)
         return objectives.log_partition(self.potentials(x), method).value
 
     def score(self, x: Any, y: Any, method: Likelihood = "exact") -> float:
@@ -208,7 +210,7 @@ class ConditionalRandomField(Model):
         Shapes:
             result: (B, K, *grid) or (B, n, K); NaN for an input that allows no labelling.
         """
-        _check_method(method, PartitionMethod)
+        check_choice("method", method, PartitionMethod)
         with torch.no_grad():
             potentials = self.potentials(x)
         if method == "exact":
@@ -229,7 +231,7 @@ class ConditionalRandomField(Model):
         Raises:
             ValueError: if an exact maximum does not fit in memory, or nothing is possible.
         """
-        _check_method(method, Search)
+        check_choice("method", method, Search)
         with torch.no_grad():
             potentials = self.potentials(x)
             found = search.most_probable(potentials, method)
@@ -315,7 +317,7 @@ class ConditionalRandomField(Model):
         Warns:
             ConvergenceWarning: if inference did not settle in the last epoch.
         """
-        _check_method(method, Likelihood)
+        check_choice("method", method, Likelihood)
         check_progress(progress)
         schedule = Schedule(epochs, batch_size, learning_rate, optimizer, l2, parts)
         X, labels = self._input(X), _as_labels(Y, self.n_states)
@@ -431,10 +433,3 @@ def _as_labels(y: Any, n_states: int) -> Tensor:
             f"{found.min().item()}..{found.max().item()}"
         )
     return found
-
-
-def _check_method(method: str, known: Any) -> None:
-    """Refuse a method that there is not."""
-    names = [name for part in get_args(known) for name in (get_args(part) or (part,))]
-    if method not in names:
-        raise ValueError(f"method must be one of {names}, found {method!r}")

@@ -125,11 +125,6 @@ class GaussianMixture(NormalMixture):
             )
         )
 
-    def _configure(self, settings: Settings) -> None:
-        settings.check()
-        self.settings = settings
-        self._allocate(0)
-
     def _allocate(self, n_features: int) -> None:
         """Parameters before any are learned: standard normal laws."""
         k, kind = self.settings.n_components, self.covariance_type

@@ -25,6 +25,8 @@ from pgm.linear_gaussian.structural_equations import LinearEquations
 if TYPE_CHECKING:
     pass
 
+from pgm.choices import check_choice
+
 __all__ = ["LinearGaussianNetwork"]
 
 ImputeMethod: TypeAlias = Literal["mean", "sample"]
@@ -232,8 +234,7 @@ class LinearGaussianNetwork(DirectedModel):
         Raises:
             ValueError: an unknown method, or a row that the network makes impossible.
         """
-        if method not in ("mean", "sample"):
-            raise ValueError(f"method must be 'mean' or 'sample', found {method!r}")
+        check_choice("method", method, ImputeMethod)
         return self._queries().impute(self._rows(x), method == "sample", generator)
 
     # Other models ----------------------------------------------------------------------------
@@ -268,6 +269,8 @@ class LinearGaussianNetwork(DirectedModel):
             torch.where(forced, 0.0, now.variances),
         )
         return changed
+
+    # Learning --------------------------------------------------------------------------------
 
     def fit(
         self,

@@ -22,7 +22,7 @@ from pgm.discrete_data import DiscreteData
 from pgm.random_fields.factor_tables import FactorTables, TableMap, tables_of_factors
 from pgm.random_fields.fitting import FieldFitter, FitMethod
 from pgm.random_fields.lattices import grid_tables, ising_tables, lattice_names
-from pgm.random_fields.likelihood import shared_counts
+from pgm.random_fields.likelihood import mean_counts, shared_counts
 from pgm.random_fields.log_linear import Feature, log_linear_tables
 from pgm.random_fields.queried_field import QueriedField
 
@@ -339,9 +339,7 @@ class MarkovRandomField(QueriedField):
         rows = DiscreteData(data, self.vocabulary, sample_weight)
         rows.require_rows("data")
         rows.require_complete("data", "means of features are of complete rows")
-        weights = None if rows.weights is None else torch.from_numpy(rows.weights)
-        counts = self.arrays.counts(torch.from_numpy(rows.codes()), weights) / rows.total
-        return self._map("cpu").pull_back(counts).to(self.device)
+        return self._map("cpu").pull_back(mean_counts(self.arrays, rows)).to(self.device)
 
     # Other models, pictures, files -----------------------------------------------------------
 

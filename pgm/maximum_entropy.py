@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from inference.convergence import ConvergenceWarning
 from inference.inputs import as_weights
 from inference.learning.lbfgs import minimize
 from inference.logspace import log_normalize
-from inference.model import Model
+from pgm.class_models.classifier import Classifier
 from pgm.class_models.inputs import ClassLabels, Columns, read_labels
 from pgm.max_entropy.design import Design, as_matrix, read_columns
 from pgm.max_entropy.likelihood import Problem, class_scores
@@ -33,7 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["MaximumEntropyClassifier"]
 
 
-class MaximumEntropyClassifier(Model):
+class Form(NamedTuple):
+    """What is known besides the numbers, once fitted."""
+
+    classes: ClassLabels
+    columns: Columns
+
+
+class MaximumEntropyClassifier(Classifier[Form]):
     """A classifier whose log-odds are linear in the features: the conditional log-linear model.
 
     .. math:: \\max_{w, b} \\; C \\sum_i \\omega_i \\log p(y_i \\mid x_i)
@@ -98,7 +104,6 @@ class MaximumEntropyClassifier(Model):
     ) -> None:
         super().__init__()
         self.settings = Settings(C, l1_ratio, tol, fit_intercept, class_weight, max_iter)
-        self._form: tuple[ClassLabels, Columns] | None = None
         self.weights = nn.Parameter(torch.zeros(0, 0, dtype=torch.float64), False)
         self.bias = nn.Parameter(torch.zeros(0, dtype=torch.float64), False)
 
@@ -165,7 +170,7 @@ class MaximumEntropyClassifier(Model):
     def _take(self, classes: ClassLabels, columns: Columns, weights: Tensor, bias: Tensor) -> None:
         """Take over what was learned, in the model's type of numbers."""
         dtype = self.weights.dtype
-        self._form = classes, columns
+        self._form = Form(classes, columns)
         self.weights = nn.Parameter(weights.to(dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
 
@@ -185,15 +190,6 @@ class MaximumEntropyClassifier(Model):
         scores = self._scores(X)
         return scores if scores.shape[1] > 1 else scores[:, 0]
 
-    def predict(self, X: Any) -> Tensor | np.ndarray:
-        """Most probable class of every row: a tensor, or an array where labels are strings.
-
-        Shapes:
-            X: (n, D). result: (n,).
-        """
-        classes, _ = self._fitted()
-        return classes.decode(class_scores(self._scores(X)).argmax(1))
-
     def predict_log_proba(self, X: Any) -> Tensor:
         """Logarithms of the probabilities of the classes, nats.
 
@@ -202,15 +198,7 @@ class MaximumEntropyClassifier(Model):
         Shapes:
             X: (n, D). result: (n, K), classes in sorted order.
         """
-        return log_normalize(class_scores(self._scores(X)), 1)
-
-    def predict_proba(self, X: Any) -> Tensor:
-        """Probabilities of the classes.
-
-        Shapes:
-            X: (n, D). result: (n, K), classes in sorted order.
-        """
-        return self.predict_log_proba(X).exp()
+        return log_normalize(self._class_scores(X), 1)
 
     def log_prob(self, X: Any, y: Any) -> Tensor:
         """Log-probability of the labels given the features, nats.
@@ -224,24 +212,6 @@ class MaximumEntropyClassifier(Model):
         codes = self._codes(y, len(log_p))
         found = log_p.gather(1, codes.clamp_min(0)[:, None]).squeeze(1)
         return found.masked_fill(codes < 0, -math.inf)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose class is predicted correctly, by weight.
-
-        Labels that the model has never seen count as errors.
-
-        Shapes:
-            X: (n, D). y, sample_weight: (n,).
-
-        Raises:
-            TypeError, ValueError: as `predict`; for labels and weights as `fit`.
-        """
-        found = class_scores(self._scores(X)).argmax(1)
-        codes = self._codes(y, len(found))
-        weight = as_weights(sample_weight, len(found)).to(found.device)
-        if not weight.sum() > 0:
-            raise ValueError("there must be a row of positive weight to score, found none")
-        return float((weight * (found == codes)).sum() / weight.sum())
 
     def feature_expectations(self, X: Any, y: Any = None, sample_weight: Any = None) -> Tensor:
         """Mean of every feature within every class: of the model, or of labels given.
@@ -315,19 +285,9 @@ class MaximumEntropyClassifier(Model):
     @property
     def n_features_in_(self) -> int:
         """Number of features."""
-        return self._fitted()[1].count
+        return self._fitted().columns.count
 
     # State -----------------------------------------------------------------------------------
-
-    @property
-    def classes(self) -> tuple[Any, ...]:
-        """Labels of the classes, sorted: the order of every axis of length K."""
-        return tuple(self._fitted()[0].values.tolist())
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """`classes` as an array, scikit-learn's name."""
-        return self._fitted()[0].values.copy()
 
     def extra_repr(self) -> str:
         """Settings that matter and size, for ``repr``."""
@@ -358,33 +318,13 @@ class MaximumEntropyClassifier(Model):
             model._take(classes, columns, torch.zeros(n_rows, columns.count), torch.zeros(n_rows))
         return model
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model, its labels included, to one .safetensors file.
-
-        Raises:
-            ValueError: not fitted.
-        """
-        self._fitted()
-        super().save(path)
-
-    def _fitted(self) -> tuple[ClassLabels, Columns]:
-        """What is known since `fit`."""
-        if self._form is None:
-            raise ValueError("this MaximumEntropyClassifier is not fitted; call fit(X, y) first")
-        return self._form
-
     def _matrix(self, X: Any) -> Tensor:
         """The rows in the model's type of numbers."""
-        _, columns = self._fitted()
-        return as_matrix(columns, X, self.device).to(self.weights.dtype)
+        return as_matrix(self._fitted().columns, X, self.device).to(self.weights.dtype)
 
     def _scores(self, X: Any) -> Tensor:
         """Scores (n, K), or (n, 1) for two classes."""
         return self._matrix(X) @ self.weights.T + self.bias
 
-    def _codes(self, y: Any, n: int) -> Tensor:
-        """Codes (n,) of labels; -1 for unknown ones."""
-        labels = read_labels(y)
-        if len(labels) != n:
-            raise ValueError(f"X and y must have equally many rows, found {n} and {len(labels)}")
-        return torch.from_numpy(self._fitted()[0].codes(labels)).to(self.device)
+    def _class_scores(self, X: Any) -> Tensor:
+        return class_scores(self._scores(X))

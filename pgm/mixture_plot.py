@@ -13,8 +13,9 @@ import numpy as np
 
 from inference.exact.evidence import is_pandas
 from inference.information import entropy
+from inference.palette import AMBER, BLUE, GREEN, INK, MUTED, SERIES, TRACK
+from inference.pictures import new_axes, quiet
 from pgm.gaussian_mixture import GaussianMixture
-from pgm.graph_drawing.drawing import AMBER, ARROW, BLUE, INK, MUTED, TRACK
 from pgm.mixture_model import MixtureModel
 from pgm.mixtures.drawing import (
     component_colors,
@@ -41,7 +42,7 @@ __all__ = [
     "plot_selection",
 ]
 
-LINES = {"full": BLUE, "tied": AMBER, "diag": "#3f8f63", "spherical": "#7c5fa8"}
+LINES = {"full": BLUE, "tied": AMBER, "diag": GREEN, "spherical": SERIES[4]}
 MARKERS = {"full": "o", "tied": "s", "diag": "D", "spherical": "^"}
 
 #: Draws that tell how high the density is where, and the responsibility that counts as sure.
@@ -97,7 +98,7 @@ def plot_mixture(
         raise ValueError(f"n_std must be positive and finite, found {n_std}")
     if x is not None:
         points, paint = _points(model, x, shown), _row_colors(model, x)
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.8, 4.6))
     if len(shown) == 1:
         draw_parts(ax, law, _collapsed(model), points, paint)
         ax.set(xlabel=_names(x, shown)[0], ylabel="density")
@@ -158,7 +159,7 @@ def plot_density(
         raise ValueError(f"masses must ascend strictly between 0 and 1, found {shares}")
     draws = law.sample(DRAWS, generator=0)
     levels = np.quantile(law.score_samples(draws).numpy(), [1 - m for m in shares[::-1]])
-    ax = _axes(ax)
+    ax = new_axes(ax, (5.8, 4.6))
     ends = _limits(ax, draws.numpy(), limits)
     draw_regions(ax, law, ends, levels)
     if len(shown) == 1:
@@ -222,7 +223,7 @@ def plot_responsibilities(model: MixtureModel, x: Any, ax: Axes | None = None) -
         raise ValueError("x must have at least one row")
     (n, k), first, sure = found.shape, found.argmax(1), found.max(1)
     order = np.lexsort((-sure, first))
-    ax = _axes(ax, (7.4, 3.2))
+    ax = new_axes(ax, (7.4, 3.2))
     image = component_colors(k)[stacked(found[order])]
     style: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "origin": "lower"}
     ax.imshow(image, extent=(0, n, 0, 1), **style).set_gid("responsibilities")
@@ -260,7 +261,7 @@ def plot_selection(selection: MixtureSelection[Any], ax: Axes | None = None) -> 
         >>> [int(k) for k in ax.lines[0].get_xdata()]
         [1, 2]
     """
-    ax, which = _axes(ax, (6.4, 4.4)), selection.criterion
+    ax, which = new_axes(ax, (6.4, 4.4)), selection.criterion
     values = [one.value(which) for one in selection.candidates if not one.collapsed]
     room = 0.07 * (max(values) - min(values)) or 1.0
     ends = min(values) - room, max(values) + room
@@ -406,19 +407,7 @@ def _names(x: Any, columns: list[int]) -> list[str]:
     return [f"column {column}" for column in columns]
 
 
-def _axes(ax: Axes | None, size: tuple[float, float] = (5.8, 4.6)) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
 def _finish(ax: Axes) -> Axes:
     """Frame and ticks as everywhere here."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(ARROW)
-    ax.tick_params(color=ARROW, labelcolor=MUTED, labelsize=9)
-    ax.xaxis.label.set(color=INK)
-    ax.yaxis.label.set(color=INK)
-    return ax
+    ax.tick_params(labelsize=9)
+    return quiet(ax)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.inputs import as_weights, as_whole
+from inference.inputs import as_whole
 from inference.logspace import log_normalize, logsumexp
-from inference.model import Model
 from inference.random import GeneratorLike, as_generator, categorical
 from pgm.bayesian_network import BayesianNetwork
+from pgm.class_models.classifier import Classifier
 from pgm.class_models.inputs import read_labels
 from pgm.class_models.learning import Learned, learn, nothing_learned
 from pgm.class_models.settings import Form, Kind, Settings
@@ -37,7 +37,7 @@ SCIKIT_LEARN_NAMES = {
 }
 
 
-class NaiveBayes(Model):
+class NaiveBayes(Classifier[Form]):
     """A classifier whose features are independent given the class, fitted by counting.
 
     .. math:: \\hat y = \\arg\\max_k \\Bigl[\\log \\pi_k + \\sum_j \\log p(x_j \\mid y = k)\\Bigr]
@@ -121,7 +121,6 @@ class NaiveBayes(Model):
         self.settings = Settings(
             kind, alpha, fit_prior, class_prior, binarize, var_smoothing, norm, min_categories
         )
-        self._form: Form | None = None
         self.class_log_prior = nn.Parameter(torch.zeros(0, dtype=torch.float64), False)
         self.class_count: Tensor
         self.statistics: Tensor
@@ -201,14 +200,6 @@ class NaiveBayes(Model):
 
     # Prediction ------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> Tensor | np.ndarray:
-        """Most probable class of every row: a tensor, or an array where labels are strings.
-
-        Shapes:
-            X: (n, D). result: (n,).
-        """
-        return self._fitted().classes.decode(self._possible_scores(X).argmax(1))
-
     def predict_log_proba(self, X: Any) -> Tensor:
         """Logarithms of the posterior, nats.
 
@@ -221,18 +212,10 @@ class NaiveBayes(Model):
             TypeError, ValueError: the model is not fitted; X does not fit it; or a row is
                 impossible in every class, so that it has no posterior (with alpha = 0 only).
         """
-        scores = self._possible_scores(X)
+        scores = self._class_scores(X)
         certain = scores == math.inf
         decided = torch.zeros_like(scores).masked_fill(~certain, -math.inf)
         return log_normalize(torch.where(certain.any(1, keepdim=True), decided, scores), 1)
-
-    def predict_proba(self, X: Any) -> Tensor:
-        """Posterior of the classes.
-
-        Shapes:
-            X: (n, D). result: (n, K), classes in sorted order.
-        """
-        return self.predict_log_proba(X).exp()
 
     def predict_joint_log_proba(self, X: Any) -> Tensor:
         """The scores behind the posterior, scikit-learn's numbers, nats.
@@ -274,28 +257,6 @@ class NaiveBayes(Model):
             X: (n, D). result: (n,).
         """
         return logsumexp(self.joint_log_prob(X), 1)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose class is predicted correctly, by weight.
-
-        Labels that the model has never seen count as errors.
-
-        Shapes:
-            X: (n, D). y, sample_weight: (n,).
-
-        Raises:
-            TypeError, ValueError: as `predict`; for labels and weights as `fit`.
-        """
-        codes = torch.from_numpy(self._fitted().classes.codes(read_labels(y)))
-        found = self._possible_scores(X).argmax(1)
-        if len(codes) != len(found):
-            raise ValueError(
-                f"X and y must have equally many rows, found {len(found)} and {len(codes)}"
-            )
-        weight = as_weights(sample_weight, len(found)).to(found.device)
-        if not weight.sum() > 0:
-            raise ValueError("there must be a row of positive weight to score, found none")
-        return float((weight * (found == codes.to(found.device))).sum() / weight.sum())
 
     def sample(
         self, n: int, *, n_trials: int | None = None, generator: GeneratorLike = None
@@ -354,16 +315,6 @@ class NaiveBayes(Model):
         return self.settings.kind
 
     @property
-    def classes(self) -> tuple[Any, ...]:
-        """Labels of the classes, sorted: the order of every axis of length K."""
-        return tuple(self._fitted().classes.values.tolist())
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """`classes` as an array, scikit-learn's name."""
-        return self._fitted().classes.values.copy()
-
-    @property
     def n_states(self) -> tuple[int, ...] | None:
         """Number of states of every feature of the kind "categorical", else None."""
         return self._fitted().n_states
@@ -397,15 +348,6 @@ class NaiveBayes(Model):
             model._take(nothing_learned(model.settings.form_of(found)))
         return model
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model, its labels included, to one .safetensors file.
-
-        Raises:
-            ValueError: not fitted.
-        """
-        self._fitted()
-        super().save(path)
-
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model from a file that `save` wrote; it is on the CPU.
@@ -417,12 +359,6 @@ class NaiveBayes(Model):
         if model._form is None:
             raise ValueError(f"{os.fspath(path)}: holds a NaiveBayes that was not fitted")
         return model
-
-    def _fitted(self) -> Form:
-        """What is known since `fit`."""
-        if self._form is None:
-            raise ValueError("this NaiveBayes is not fitted; call fit(X, y) first")
-        return self._form
 
     # Numbers ---------------------------------------------------------------------------------
 
@@ -436,7 +372,7 @@ class NaiveBayes(Model):
         """Parameters of the features by name."""
         return {name: p for name, p in self.named_parameters() if name != "class_log_prior"}
 
-    def _possible_scores(self, X: Any) -> Tensor:
+    def _class_scores(self, X: Any) -> Tensor:
         """Scores (n, K) of rows that all have a posterior."""
         scores = self.predict_joint_log_proba(X)
         wrong = (scores.amax(1) == -math.inf) | ((scores == math.inf).sum(1) > 1)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, TRACK
 from pgm.graph_drawing.drawing import (
-    AMBER,
-    ARROW,
-    BLUE,
     GREY,
-    INK,
     LARGEST_FIGURE,
-    MUTED,
-    TRACK,
     canvas,
     draw_arrow,
     draw_node,
@@ -156,7 +151,7 @@ def _draw_group(
         y = top + 1.5 + row
         ticks.append((y, bar.label))
         shift, height = (-0.14, 0.38) if compared else (0.0, 0.6)
-        paint = ARROW if bar.code is None else color
+        paint = AXIS if bar.code is None else color
         ax.barh(y + shift, bar.posterior, height, color=paint, gid=f"posterior:{name}:{bar.gid}")
         shown = percent(bar.posterior)
         if compared:
@@ -178,7 +173,7 @@ def _finish_bars(ax: Axes, ticks: list[tuple[float, str]], points: float) -> Non
     ax.set_axisbelow(True)
     for side in ("top", "right", "bottom"):
         ax.spines[side].set_visible(False)
-    ax.spines["left"].set_color(ARROW)
+    ax.spines["left"].set_color(AXIS)
 
 
 def _add_legend(ax: Axes, observed: bool, points: float) -> None:

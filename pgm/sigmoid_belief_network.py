@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.rows import mean_over_rows
 from pgm.bayesian_network import BayesianNetwork
+from pgm.choices import check_choice
 from pgm.sigmoid.enumeration import MOST_HIDDEN, check_finite, exact_log_prob, exact_marginals
 from pgm.sigmoid.gibbs import ClampedGibbs, gibbs_marginals, read_beta
 from pgm.sigmoid.learning import check_settings, informed_start, learn_exactly
@@ -148,7 +149,7 @@ class SigmoidBeliefNetwork(Model):
         Raises:
             ValueError: bad rows, more than 20 units to sum over, parameters that are not finite.
         """
-        _check_choice("method", method, LogProbMethod)
+        check_choice("method", method, LogProbMethod)
         rows = self._rows(x)
         if method == "exact":
             return exact_log_prob(self._graph, self._masked(), rows)
@@ -248,7 +249,7 @@ class SigmoidBeliefNetwork(Model):
         Reference:
             Saul, Jaakkola & Jordan 1996, section 3 (mean field).
         """
-        _check_choice("method", method, PosteriorMethod)
+        check_choice("method", method, PosteriorMethod)
         rows, parameters = self._rows(x), self._masked()
         if method == "exact":
             return exact_marginals(self._graph, parameters, rows)
@@ -325,7 +326,7 @@ class SigmoidBeliefNetwork(Model):
             Neal 1992 (maximum likelihood); Hinton, Dayan, Frey & Neal 1995 (wake-sleep);
             Mnih & Gregor 2014 (variational).
         """
-        _check_choice("method", method, FitMethod)
+        check_choice("method", method, FitMethod)
         check_settings(l2=l2, max_iterations=max_iterations, n_init=n_init)
         rows = self._rows(data, "data")
         check_informative(rows)
@@ -429,8 +430,3 @@ class SigmoidBeliefNetwork(Model):
                 "recognition must have the units of the model in the same order; "
                 "use recognition_network()"
             )
-
-
-def _check_choice(name: str, value: str, choices: Any) -> None:
-    if value not in get_args(choices):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, found {value!r}")

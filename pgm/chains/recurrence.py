@@ -16,6 +16,7 @@ from inference.information import entropy
 from inference.inputs import Values, as_tensors, check_distribution, check_finite
 
 __all__ = [
+    "as_row",
     "as_transitions",
     "closed_classes",
     "context_transitions",

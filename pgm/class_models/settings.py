@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_tensors, check_distribution
 from inference.logspace import safe_log
 from pgm.bayesian_network import BayesianNetwork
+from pgm.choices import check_choice
 from pgm.class_models.events import EventModel, Parameters
 from pgm.class_models.families import (
     Bernoulli,
@@ -58,8 +59,7 @@ class Settings:
     min_categories: int | Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind must be one of {get_args(Kind)}, found {self.kind!r}")
+        check_choice("kind", self.kind, Kind)
         self.alpha = _check_amounts("alpha", self.alpha, several=self.kind != "categorical")
         self.var_smoothing = _check_amount("var_smoothing", self.var_smoothing)
         if self.binarize is not None:

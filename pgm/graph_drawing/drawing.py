@@ -28,26 +28,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "AMBER",
-    "ARROW",
-    "BLUE",
     "GREY",
-    "INK",
     "LARGEST_FIGURE",
-    "MUTED",
-    "TRACK",
     "canvas",
     "draw_arrow",
     "draw_node",
     "inches",
 ]
 
-ARROW, GREY = AXIS, "#c3ccd6"
+GREY = "#c3ccd6"
 PALE_BLUE, BLUE_EDGE = PAPER, "#a3b6cc"
 PALE_AMBER, AMBER_EDGE = "#fff4e0", "#d9922f"
 
 # Inches.
-MARGIN, TITLE_STRIP, NARROWEST = 0.16, 0.42, 4.2
+MARGIN, TITLE_STRIP, NAXISEST = 0.16, 0.42, 4.2
 LARGEST_FIGURE = 60.0  # beyond that the drawing is shrunk
 LARGEST_SCALE = 1.6  # on given axes text grows no further than this
 
@@ -78,7 +72,7 @@ def canvas(
         import matplotlib.pyplot as plt
 
         shrink = min(1.0, LARGEST_FIGURE / width, LARGEST_FIGURE / height)
-        size = max(shrink * width, NARROWEST), shrink * height
+        size = max(shrink * width, NAXISEST), shrink * height
         figure, ax = plt.subplots(figsize=(size[0], size[1] + TITLE_STRIP))
         figure.subplots_adjust(0.0, 0.0, 1.0, size[1] / (size[1] + TITLE_STRIP))
     ax.set_axis_off()
@@ -106,7 +100,7 @@ def draw_arrow(
     edge: tuple[str, str],
     route: list[Point],
     scale: float,
-    color: str = ARROW,
+    color: str = AXIS,
     style: Any = "-",
     kind: str = "edge",
 ) -> None:
@@ -197,7 +191,7 @@ def _draw_row(
     low = y - BAR_HEIGHT / 2
     _write(ax, bar.label, (columns[0], y), points, align="right", color=quiet)
     _write(ax, percent(bar.posterior), (columns[1], y), points, align="right", color=quiet)
-    color = AMBER if observed else ARROW if bar.code is None else BLUE
+    color = AMBER if observed else AXIS if bar.code is None else BLUE
     # Not snapped to pixels, so that thin bars do not vanish.
     for width, paint, gid in (
         (1.0, TRACK, f"track:{name}:{bar.gid}"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from inference.inputs import as_whole
 from pgm.chains.alphabet import Alphabet
+from pgm.choices import check_choice
 from pgm.hidden_markov.categorical import CategoricalEmissions
 from pgm.hidden_markov.diagonal_gaussian import DiagonalGaussianEmissions
 from pgm.hidden_markov.emissions import Emissions
@@ -36,10 +37,7 @@ def as_family(
         >>> as_family("gaussian", None, 3, "full").width
         3
     """
-    if emission not in get_args(EmissionName):
-        raise ValueError(
-            f"emission must be one of {', '.join(get_args(EmissionName))}, found {emission!r}"
-        )
+    check_choice("emission", emission, EmissionName)
     _refuse(emission == "categorical" or n_symbols is None, "n_symbols", "categorical", n_symbols)
     _refuse(
         emission != "categorical" or n_features is None,
@@ -52,11 +50,7 @@ def as_family(
     width = 0 if n_features is None else as_whole("n_features", n_features, least=1)
     if emission == "poisson":
         return PoissonEmissions(width)
-    if covariance_type not in get_args(CovarianceType):
-        raise ValueError(
-            f"covariance_type must be one of {', '.join(get_args(CovarianceType))}, found "
-            f"{covariance_type!r}"
-        )
+    check_choice("covariance_type", covariance_type, CovarianceType)
     if covariance_type in ("full", "tied"):
         return FullGaussianEmissions(width, covariance_type)
     return DiagonalGaussianEmissions(width, covariance_type)

@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from pgm.choices import check_choice
+
 __all__ = ["TagConstraints", "TagScheme", "constrain_tags"]
 
 TagScheme: TypeAlias = Literal["BIO", "IOBES", "BILOU"]
@@ -59,8 +61,7 @@ def constrain_tags(tags: Sequence[str], scheme: TagScheme = "BIO") -> TagConstra
         >>> allowed.int().tolist(), start.tolist()
         ([[1, 1, 0], [1, 1, 1], [1, 1, 1]], [True, True, False])
     """
-    if scheme not in _PREFIXES:
-        raise ValueError(f"scheme must be one of {', '.join(_PREFIXES)}, found {scheme!r}")
+    check_choice("scheme", scheme, TagScheme)
     known, continuing, opening, unfinished = _PREFIXES[scheme]
     parts = [_split(tag, known, scheme) for tag in tags]
     continues = torch.tensor([prefix in continuing for prefix, _ in parts], dtype=torch.bool)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.inputs import as_whole
 from inference.learning.em import expectation_maximization
 from inference.random import GeneratorLike, as_generator
 from pgm.linear_gaussian.conditioning import Conditional, condition
@@ -137,8 +138,7 @@ class LinearGaussianLearner:
         Shapes:
             rows: (n, V), float64, NaN = missing. row_weights: (n,), positive.
         """
-        if options.n_starts < 1:
-            raise ValueError(f"n_starts must be at least 1, found {options.n_starts}")
+        as_whole("n_starts", options.n_starts, least=1)
         present = ~rows.isnan()
         center = column_centers(rows, row_weights)
         shifted = rows - center

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from inference.exact.evidence import is_pandas
 from inference.exact.structure import bits
+from pgm.choices import check_choice
 from pgm.linear_gaussian.family_regression import regress, triangular_root
 from pgm.linear_gaussian.learning import column_centers
 from pgm.linear_gaussian.real_variables import RealVariables, as_reals
@@ -55,8 +56,7 @@ class GaussianScore:
     """
 
     def __init__(self, data: Any, kind: GaussianScoreKind = "bic") -> None:
-        if kind not in get_args(GaussianScoreKind):
-            raise ValueError(f"kind must be one of {get_args(GaussianScoreKind)}, found {kind!r}")
+        check_choice("kind", kind, GaussianScoreKind)
         names = list(data.columns) if is_pandas(data) else None
         rows = RealVariables(names).rows(data, "data") if names else as_reals(data, "data")
         rows = rows.detach().double().cpu()

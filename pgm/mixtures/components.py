@@ -15,7 +15,7 @@ from torch import Tensor
 from inference.arrays import namespace
 from pgm.mixtures.moments import Components, Scores
 
-__all__ = ["COVARIANCE_TYPES", "CovarianceType", "cholesky", "log_joint_scores"]
+__all__ = ["COVARIANCE_TYPES", "CovarianceType", "cholesky", "log_joint_scores", "try_cholesky"]
 
 CovarianceType: TypeAlias = Literal["full", "tied", "diag", "spherical"]
 COVARIANCE_TYPES: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.palette import INK, SERIES, TRACK
 from pgm.gaussian_mixture import GaussianMixture
-from pgm.graph_drawing.drawing import AMBER, BLUE, INK, TRACK
 from pgm.mixtures.density import as_matrices
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ __all__ = [
     "stacked",
 ]
 
-PALETTE = (BLUE, AMBER, "#3f8f63", "#c04a3c", "#7c5fa8", "#2f9ca3", "#c2699a", "#8c6a45")
 PALE, DEEP = "#f1f5fa", "#a9c3df"
 
 #: Points of a side of a grid, most bins of a histogram, spots of a picture of responsibilities.
@@ -41,8 +40,8 @@ def component_colors(n_components: int) -> np.ndarray:
     """
     from matplotlib.colors import hsv_to_rgb, to_rgb
 
-    if n_components <= len(PALETTE):
-        return np.array([to_rgb(color) for color in PALETTE[:n_components]])
+    if n_components <= len(SERIES):
+        return np.array([to_rgb(color) for color in SERIES[:n_components]])
     hues = np.arange(n_components) / n_components
     # Neighbours on the wheel differ in lightness too.
     lightness = np.resize([0.66, 0.8, 0.52], n_components)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,15 @@ class Estimator:
     means: nn.Parameter
     covariances: nn.Parameter
 
+    @abstractmethod
+    def _allocate(self, n_features: int) -> None:
+        """Parameters before any are learned."""
+
     def _configure(self, settings: Any) -> None:
         """Check settings and start anew with them."""
-        raise NotImplementedError
+        settings.check()
+        self.settings = settings
+        self._allocate(0)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Arguments of the constructor; there are none inside others (``deep``)."""

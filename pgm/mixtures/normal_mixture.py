@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from inference.arrays import Array
 from inference.random import GeneratorLike, as_generator
+from pgm.hidden_markov.full_gaussian import FullGaussianEmissions
 from pgm.mixture_model import MixtureModel
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.density import as_matrices, normal_log_prob
@@ -66,10 +66,13 @@ class NormalMixture(MixtureModel, Estimator):
             >>> round(model.distribution().log_prob(torch.zeros(1).double()).item(), 4)
             -0.9189
         """
-        matrices = as_matrices(self.covariances, self.n_features, self.covariance_type)
-        matrices = matrices.expand(len(self.weights), -1, -1)
-        law = MultivariateNormal(self.means, covariance_matrix=matrices)
+        law = MultivariateNormal(self.means, covariance_matrix=self._matrices())
         return MixtureSameFamily(Categorical(probs=self.weights), law)
+
+    def _matrices(self) -> Tensor:
+        """Covariances whatever their type, (K, d, d)."""
+        matrices = as_matrices(self.covariances, self.n_features, self.covariance_type)
+        return matrices.expand(len(self.means), -1, -1)
 
     def component_log_prob(self, x: Any) -> Tensor:
         """Log-density of every row under every component, (n, K), nats; differentiable.
@@ -81,10 +84,6 @@ class NormalMixture(MixtureModel, Estimator):
         """
         rows = self._rows(x)
         return normal_log_prob(rows, self.means, self.covariances, self.covariance_type)
-
-    @abstractmethod
-    def _allocate(self, n_features: int) -> None:
-        """Parameters before any are learned."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -118,12 +117,7 @@ class NormalMixture(MixtureModel, Estimator):
 
     def _sample_components(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         self._check_fitted()
-        matrices = as_matrices(self.covariances, self.n_features, self.covariance_type)
-        roots = torch.linalg.cholesky(matrices).expand(len(self.weights), -1, -1)
-        shape = (len(labels), self.n_features)
-        noise = torch.randn(shape, dtype=roots.dtype, device=roots.device, generator=generator)
-        rows = self.means[labels]
-        for k in range(len(roots)):
-            mine = labels == k
-            rows[mine] += noise[mine] @ roots[k].T
-        return rows
+        law = FullGaussianEmissions(self.n_features, "full")
+        return law.sample(
+            {"means": self.means, "covariances": self._matrices()}, labels, generator
+        )

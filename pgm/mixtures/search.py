@@ -23,11 +23,11 @@ from pgm.mixtures.learning import Learner
 from pgm.mixtures.moments import Components
 from pgm.mixtures.read_rows import check_learnable
 from pgm.mixtures.seeding import first_responsibilities
-from pgm.mixtures.settings import Settings
+from pgm.mixtures.settings import MixtureSettings, Settings
 from pgm.mixtures.spread import Spread, measure
 from pgm.mixtures.sufficient import from_sums, to_sums
 
-__all__ = ["Found", "Search"]
+__all__ = ["Found", "Search", "guard_of"]
 
 #: Rows above which the first steps are made on some of them.
 MANY_ROWS = 50_000
@@ -299,7 +299,7 @@ class Search:
         )
 
 
-def guard_of(spread: Spread, coordinates: Coordinates, settings: Settings) -> Guard:
+def guard_of(spread: Spread, coordinates: Coordinates, settings: MixtureSettings) -> Guard:
     """What keeps covariances away from zero, in the coordinates of learning.
 
     ``reg_covar`` is added to every variance of the data. Else no variance may be below

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from inference.inputs import as_whole
 from inference.learning.kmeans import random_rows, run_rounds, scattered_rows
 from inference.learning.points import Points
 from inference.random import GeneratorLike, as_generator, spawn
+from pgm.choices import check_choice
+from pgm.mixtures.settings import Init
 
-__all__ = ["Seeding", "first_responsibilities"]
-
-Seeding: TypeAlias = Literal["kmeans", "k-means++", "random", "random_from_data"]
+__all__ = ["first_responsibilities"]
 
 #: Rows that centres are found with; more of them would hardly move the centres.
 MOST_ROWS = 20_000
@@ -102,7 +102,7 @@ class Drawn:
 def first_responsibilities(
     x: Any,
     n_components: int,
-    how: Seeding,
+    how: Init,
     n_init: int = 1,
     *,
     weights: Any = None,
@@ -145,10 +145,7 @@ def first_responsibilities(
         >>> sorted(found[0].tolist())
         [[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]]
     """
-    if how not in ("kmeans", "k-means++", "random", "random_from_data"):
-        raise ValueError(
-            f"init must be 'kmeans', 'k-means++', 'random' or 'random_from_data', found {how!r}"
-        )
+    check_choice("init", how, Init)
     k = as_whole("n_components", n_components, least=1)
     runs = as_whole("n_init", n_init, least=1)
     source = as_generator(generator, x.device if isinstance(x, Tensor) else "cpu")
@@ -171,7 +168,7 @@ def first_responsibilities(
 
 
 def _centers(
-    x: Any, k: int, how: Seeding, runs: int, weights: Any, source: torch.Generator
+    x: Any, k: int, how: Init, runs: int, weights: Any, source: torch.Generator
 ) -> tuple[Any, Points]:
     """Centres for every start, (R, K, d), and all rows."""
     rows = Points.of(x, weights)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from inference.progress import progress_bar
+from pgm.choices import check_choice
 from pgm.mixtures.components import CovarianceType
 
 __all__ = ["Candidate", "Criterion", "MixtureSelection", "choose"]
@@ -126,8 +127,7 @@ def choose(
     """
     if not tried:
         raise ValueError("n_components and covariance_types must hold at least one of each")
-    if criterion not in ("bic", "aic"):
-        raise ValueError(f"criterion must be 'bic' or 'aic', found {criterion!r}")
+    check_choice("criterion", criterion, Criterion)
     candidates: list[Candidate[Mixture]] = []
     with progress_bar(len(tried), "mixtures", progress) as bar:
         for k, kind in tried:

@@ -1,4 +1,4 @@
-"""Constructor arguments of `pgm.GaussianMixture`, checked.
+"""Constructor arguments of mixtures of normal laws, checked.
 
 .. math:: \\theta_0 = (\\pi, \\mu, \\Sigma^{-1})
 """
@@ -7,54 +7,68 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
-from pgm.mixtures.components import COVARIANCE_TYPES, CovarianceType
+from pgm.choices import check_choice
+from pgm.mixtures.components import CovarianceType
 
-__all__ = ["Init", "Settings", "as_array", "check_choice", "check_size", "covariance_shape"]
+__all__ = [
+    "Init",
+    "MixtureSettings",
+    "Settings",
+    "as_array",
+    "check_eigenvalues",
+    "check_size",
+    "covariance_shape",
+]
 
 Init: TypeAlias = Literal["kmeans", "k-means++", "random", "random_from_data"]
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """What `fit` goes by; the fields are the arguments of the constructor."""
+class MixtureSettings:
+    """Abstract base of what `fit` goes by; the fields are the arguments of the constructor."""
 
-    n_components: int = 1
-    covariance_type: CovarianceType = "full"
-    tol: float = 1e-3
-    regularization: float = 1e-6
-    reg_covar: float | None = None
-    max_iter: int = 100
-    n_init: int = 1
-    init: Init = "kmeans"
-    weights_init: Any = None
-    means_init: Any = None
-    precisions_init: Any = None
-    accelerate: bool = True
-    random_state: int | None = None
+    n_components: int
+    covariance_type: CovarianceType
+    tol: float
+    regularization: float
+    reg_covar: float | None
+    max_iter: int
+    n_init: int
+    init: Init
 
     def check(self) -> None:
-        """Refuse what is out of range.
+        """Refuse what is out of range whatever the rows.
 
         Raises:
             TypeError: if a number is none.
             ValueError: if it is out of range, or a choice unknown.
         """
-        as_whole("n_components", self.n_components, least=1)
-        as_whole("max_iter", self.max_iter, least=1)
-        as_whole("n_init", self.n_init, least=1)
-        check_choice("covariance_type", self.covariance_type, COVARIANCE_TYPES)
-        check_choice("init", self.init, get_args(Init))
-        for name, value in (("tol", self.tol), ("regularization", self.regularization)):
-            check_size(name, value)
+        for name in ("n_components", "max_iter", "n_init"):
+            as_whole(name, getattr(self, name), least=1)
+        check_choice("covariance_type", self.covariance_type, CovarianceType)
+        check_choice("init", self.init, Init)
+        for name in ("tol", "regularization"):
+            check_size(name, getattr(self, name))
         if self.reg_covar is not None:
             check_size("reg_covar", self.reg_covar)
+
+
+@dataclass(frozen=True, eq=False)
+class Settings(MixtureSettings):
+    """Those of `pgm.GaussianMixture`."""
+
+    weights_init: Any
+    means_init: Any
+    precisions_init: Any
+    accelerate: bool
+    random_state: int | None
 
     @property
     def is_given(self) -> bool:
@@ -88,11 +102,7 @@ class Settings:
             return 1 / precisions
         if not np.allclose(precisions, precisions.swapaxes(-1, -2)):
             raise ValueError("precisions_init must be symmetric; pass (p + p.T) / 2")
-        least = np.linalg.eigvalsh(precisions).min()
-        if not least > 0:
-            raise ValueError(
-                f"precisions_init must be positive definite, found the eigenvalue {least:g}"
-            )
+        check_eigenvalues("precisions_init", precisions)
         return np.linalg.inv(precisions)
 
 
@@ -102,18 +112,19 @@ def covariance_shape(k: int, d: int, covariance_type: CovarianceType) -> tuple[i
     return shapes[covariance_type]
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse what is not among the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}, found {value!r}")
-
-
 def check_size(name: str, value: Any) -> None:
     """Refuse what is not finite or negative."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
         raise TypeError(f"{name} must be a number, found {value!r}")
     if not 0 <= value < math.inf:
         raise ValueError(f"{name} must be finite and not negative, found {value}")
+
+
+def check_eigenvalues(name: str, matrices: np.ndarray) -> None:
+    """Refuse symmetric matrices that are not positive definite."""
+    least = np.linalg.eigvalsh(matrices).min()
+    if not least > 0:
+        raise ValueError(f"{name} must be positive definite, found the eigenvalue {least:g}")
 
 
 def as_array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:

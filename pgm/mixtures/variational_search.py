@@ -18,7 +18,7 @@ from inference.learning.em import climb
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.coordinates import Coordinates
 from pgm.mixtures.expectation import expect
-from pgm.mixtures.floors import Floor, Guard
+from pgm.mixtures.floors import Floor
 from pgm.mixtures.learning import Learner
 from pgm.mixtures.moments import Components, Moments, Scores
 from pgm.mixtures.normal_wishart import NormalWishart
@@ -105,7 +105,7 @@ class VariationalSearch:
         self._kind: CovarianceType = kind
         self._spread = measure(x, weights, missing=missing)
         self._coordinates = Coordinates.of(self._spread, kind, whiten=not missing)
-        self._guard = self._guard_of(settings)
+        self._guard = guard_of(self._spread, self._coordinates, settings)
         self._learner = Learner(
             x,
             weights,
@@ -207,12 +207,8 @@ class VariationalSearch:
         unbiased = total / (total - 1) if total > 1 else 1.0
         matrix = unbiased * relative * (spread.scales[:, None] * spread.scales)
         own = Floor(self._coordinates.covariance(matrix), self._kind).own()[None, None]
-        floor = self._guard_of(replace(self._settings, reg_covar=None))
+        floor = guard_of(spread, self._coordinates, replace(self._settings, reg_covar=None))
         return self._coordinates.back(Components(None, spread.center, floor.apply(own)))[2]
-
-    def _guard_of(self, settings: Any) -> Guard:
-        """By the fields that settings of both kinds of mixtures have."""
-        return guard_of(self._spread, self._coordinates, settings)
 
     def _into(self, prior: NormalWishart) -> NormalWishart:
         """A prior in the coordinates of learning."""

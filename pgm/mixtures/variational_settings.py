@@ -6,31 +6,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from inference.inputs import as_whole
-from pgm.mixtures.components import COVARIANCE_TYPES, CovarianceType
-from pgm.mixtures.settings import Init, as_array, check_choice, check_size
+from pgm.choices import check_choice
+from pgm.mixtures.components import CovarianceType
+from pgm.mixtures.settings import (
+    MixtureSettings,
+    as_array,
+    check_eigenvalues,
+    check_size,
+)
 from pgm.mixtures.weight_laws import WEIGHT_LAWS, WeightLaw, WeightLawName
 
 __all__ = ["VariationalSettings", "scale_shape"]
 
 
 @dataclass(frozen=True, eq=False)
-class VariationalSettings:
-    """What `fit` goes by; the fields are the arguments of the constructor, as they were given."""
+class VariationalSettings(MixtureSettings):
+    """Those of `pgm.BayesianGaussianMixture`, as they were given."""
 
-    n_components: int
-    covariance_type: CovarianceType
-    tol: float
-    regularization: float
-    reg_covar: float | None
-    max_iter: int
-    n_init: int
-    init: Init
     weight_concentration_prior_type: WeightLawName
     weight_concentration_prior: float | None
     mean_precision_prior: float | None
@@ -40,25 +37,10 @@ class VariationalSettings:
     random_state: int | None
 
     def check(self) -> None:
-        """Refuse what is out of range whatever the rows.
-
-        Raises:
-            TypeError: if a number is none.
-            ValueError: if it is out of range, or a choice unknown.
-        """
-        for name in ("n_components", "max_iter", "n_init"):
-            as_whole(name, getattr(self, name), least=1)
-        choices = {
-            "covariance_type": COVARIANCE_TYPES,
-            "init": get_args(Init),
-            "weight_concentration_prior_type": tuple(WEIGHT_LAWS),
-        }
-        for name, known in choices.items():
-            check_choice(name, getattr(self, name), known)
-        for name in ("tol", "regularization"):
-            check_size(name, getattr(self, name))
-        if self.reg_covar is not None:
-            check_size("reg_covar", self.reg_covar)
+        """Refuse what is out of range whatever the rows."""
+        super().check()
+        name = "weight_concentration_prior_type"
+        check_choice(name, getattr(self, name), WeightLawName)
         for name in (
             "weight_concentration_prior",
             "mean_precision_prior",
@@ -117,11 +99,7 @@ class VariationalSettings:
             return np.atleast_1d(given)
         if not np.allclose(given, given.T, rtol=1e-6, atol=0):
             raise ValueError("covariance_prior must be symmetric; pass (c + c.T) / 2")
-        least = np.linalg.eigvalsh(given).min()
-        if not least > 0:
-            raise ValueError(
-                f"covariance_prior must be positive definite, found the eigenvalue {least:g}"
-            )
+        check_eigenvalues("covariance_prior", given)
         return 0.5 * (given + given.T)
 
     def config(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from inference.exact.structure import Structure
+from pgm.choices import check_choice
 
 __all__ = ["Estimate", "TableRows", "added_counts", "concentrations"]
 
@@ -84,10 +85,9 @@ def added_counts(pseudo: np.ndarray, estimate: Estimate) -> np.ndarray:
     Raises:
         ValueError: an unknown estimate, or a MAP estimate under a prior without a mode.
     """
+    check_choice("estimate", estimate, Estimate)
     if estimate == "mean":
         return pseudo
-    if estimate != "map":
-        raise ValueError(f"estimate must be 'mean' or 'map', found {estimate!r}")
     if len(pseudo) and pseudo.min() < 1:
         raise ValueError(
             "estimate='map' needs pseudo-counts of at least 1 in every cell, found "

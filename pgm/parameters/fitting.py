@@ -22,6 +22,7 @@ from inference.learning.em import check_tolerance, expectation_maximization
 from inference.learning.lbfgs import minimize
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator, numpy_generator
+from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.parameters.estimates import TableRows
 from pgm.parameters.family_counts import GluedFamilies
@@ -73,12 +74,8 @@ class TableFitter:
         progress: bool | None,
     ) -> Fitted:
         """Learn by the method asked for; the arguments are those of ``BayesianNetwork.fit``."""
-        if method not in ("auto", "counts", "em", "gradient"):
-            raise ValueError(
-                f"method must be 'auto', 'counts', 'em' or 'gradient', found {method!r}"
-            )
-        if init not in ("available", "random", "current"):
-            raise ValueError(f"init must be 'available', 'random' or 'current', found {init!r}")
+        check_choice("method", method, FitMethod)
+        check_choice("init", init, Start)
         n_init = as_whole("n_init", n_init, least=1)
         max_iterations = as_whole("max_iterations", max_iterations, least=1)
         check_tolerance(tolerance)

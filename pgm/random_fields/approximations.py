@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -29,13 +29,15 @@ from inference.sampling.gibbs import ColoredGibbs
 if TYPE_CHECKING:
     from pgm.random_fields.queried_field import QueriedField
 
+from pgm.choices import check_choice
+
 __all__ = [
     "MarginalMethod",
     "PartitionMethod",
+    "SampleMethod",
     "SearchMethod",
     "approximate_log_partition",
     "approximate_marginals",
-    "checked_choice",
     "gibbs_draws",
     "gibbs_marginals",
     "pairwise_arrays",
@@ -46,29 +48,19 @@ PartitionMethod: TypeAlias = Literal["exact", "bethe", "mean-field", "tree-rewei
 MarginalMethod: TypeAlias = Literal[
     "exact", "belief-propagation", "mean-field", "tree-reweighted", "gibbs"
 ]
+SampleMethod: TypeAlias = Literal["exact", "gibbs"]
 SearchMethod: TypeAlias = Literal["exact", "belief-propagation", "annealing"]
 
 #: Share of the sweeps that are left out before states are counted.
 WARM_UP = 0.2
 
 
-def checked_choice(found: str, known: Sequence[str]) -> str:
-    """The method asked for.
-
-    Raises:
-        ValueError: if it is not among the known ones, which are listed.
-    """
-    if found not in known:
-        shown = ", ".join([f'"{name}"' for name in known])
-        raise ValueError(f"method must be one of {shown}, found {found!r}")
-    return found
-
-
 def approximate_log_partition(
     field: QueriedField, evidence: Any, method: PartitionMethod, generator: GeneratorLike
 ) -> Tensor | LogPartition:
     """Log of the summed weight of what agrees with the evidence, or an estimate of it."""
-    if checked_choice(method, get_args(PartitionMethod)) == "ais":
+    check_choice("method", method, PartitionMethod)
+    if method == "ais":
         return annealed_importance_sampling(field.density(evidence), generator=generator)
     kind = "belief-propagation" if method == "bethe" else method
     result, constant = _passed(field, evidence, kind, "sum")
@@ -79,7 +71,7 @@ def approximate_marginals(
     field: QueriedField, evidence: Any, method: MarginalMethod
 ) -> dict[str, Tensor]:
     """Posteriors of all variables by message passing."""
-    checked_choice(method, get_args(MarginalMethod))
+    check_choice("method", method, MarginalMethod)
     found = _passed(field, evidence, method, "sum")[0].marginals
     if isinstance(found, dict):
         return found
@@ -88,7 +80,7 @@ def approximate_marginals(
 
 def passed_states(field: QueriedField, evidence: Any, method: SearchMethod) -> Tensor:
     """Codes (V,) of the joint state that max-product belief propagation decodes."""
-    checked_choice(method, get_args(SearchMethod))
+    check_choice("method", method, SearchMethod)
     found: Any = _passed(field, evidence, "belief-propagation", "max")[0].most_probable
     if isinstance(found, Tensor):
         return found

@@ -17,6 +17,7 @@ from inference.inputs import as_whole
 from inference.learning.lbfgs import minimize
 from inference.random import GeneratorLike
 from inference.sampling.factor_arrays import FactorArrays
+from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.random_fields.factor_tables import TableMap
 from pgm.random_fields.likelihood import Likelihood, check_possible
@@ -29,8 +30,8 @@ __all__ = ["FieldFitter", "FitMethod"]
 FitMethod: TypeAlias = Literal[
     "likelihood", "pseudo-likelihood", "contrastive", "persistent", "proportional"
 ]
-#: Default limits per method: full steps, noisy steps, sweeps over the factors.
-ITERATIONS = {"contrastive": 1000, "persistent": 1000, "proportional": 500}
+#: Default limits: sweeps over the factors, and steps of the other methods.
+SWEEPS, STEPS = 500, 1000
 
 Fitted: TypeAlias = tuple[Tensor, list[dict[str, Any]]]
 
@@ -70,8 +71,10 @@ class FieldFitter:
         progress: bool | None,
     ) -> Fitted:
         """Weights, and what happened per iteration."""
-        limit = ITERATIONS.get(method, 1000) if max_iterations is None else max_iterations
-        limit = as_whole("max_iterations", limit, least=1)
+        check_choice("method", method, FitMethod)
+        if max_iterations is None:
+            max_iterations = SWEEPS if method == "proportional" else STEPS
+        limit = as_whole("max_iterations", max_iterations, least=1)
         for name, value in (("l1", l1), ("l2", l2), ("tolerance", tolerance)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be finite and not negative, found {value}")
@@ -88,26 +91,21 @@ class FieldFitter:
             return self._climb(objective, l1, l2, limit, tolerance, progress)
         if l1:
             raise ValueError(f"l1 needs a method with exact gradients, found {method!r}; use l2")
-        if method in ("contrastive", "persistent"):
-            return ascend(
-                self.arrays,
-                self.rows,
-                self.table_map,
-                self.weights,
-                method,
-                l2=l2,
-                chains=as_whole("chains", chains, least=1),
-                sweeps=as_whole("sweeps", sweeps, least=1),
-                steps=limit,
-                learning_rate=learning_rate,
-                generator=generator,
-                progress=progress,
-            )
         if method == "proportional":
             return self._proportional(l2, limit, tolerance, progress)
-        raise ValueError(
-            'method must be "likelihood", "pseudo-likelihood", "contrastive", "persistent" or '
-            f'"proportional", found {method!r}'
+        return ascend(
+            self.arrays,
+            self.rows,
+            self.table_map,
+            self.weights,
+            method,
+            l2=l2,
+            chains=as_whole("chains", chains, least=1),
+            sweeps=as_whole("sweeps", sweeps, least=1),
+            steps=limit,
+            learning_rate=learning_rate,
+            generator=generator,
+            progress=progress,
         )
 
     def _climb(

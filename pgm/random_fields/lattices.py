@@ -82,22 +82,15 @@ def grid_tables(
         )
     tables = [_array("pairwise", table) for table in given]
     card = tables[0].shape[-1] if tables[0].ndim else 0
-    parts, scopes, offsets, total = [], [], [], 0
-    joined = [np.concatenate(edges)] if shared else edges
-    for bonds, table in zip(joined, tables, strict=True):
-        if table.shape == (card, card):
-            starts = np.full(len(bonds), total)
-        elif table.shape[-2:] == (card, card) and table.size == len(bonds) * card * card:
-            starts = total + np.arange(len(bonds)) * card * card
-        else:
+    scopes = [np.concatenate(edges)] if shared else edges
+    several = [table.shape != (card, card) for table in tables]
+    for bonds, table, each in zip(scopes, tables, several, strict=True):
+        pairs = table.shape[-2:] == (card, card) and table.size == len(bonds) * card * card
+        if each and not pairs:
             raise ValueError(
                 f"pairwise must be (K, K) or have one such table for each of {len(bonds)} bonds, "
                 f"found {table.shape}"
             )
-        parts.append(table.reshape(-1))
-        scopes.append(bonds)
-        offsets.append(starts)
-        total += table.size
     if unary is not None:
         table = _array("unary", unary)
         if table.shape not in ((card,), (*shape, card)):
@@ -105,10 +98,15 @@ def grid_tables(
                 f"unary must be ({card},) or {(*shape, card)}, as pairwise has {card} states, "
                 f"found {table.shape}"
             )
-        parts.append(table.reshape(-1))
-        scopes.append(np.arange(n)[:, None])
-        offsets.append(total + (np.arange(n) * card if table.ndim > 1 else np.zeros(n, int)))
-    return card, FactorTables(FactorArrays([card] * n, scopes, offsets), np.concatenate(parts))
+        scopes, tables = [*scopes, np.arange(n)[:, None]], [*tables, table]
+        several.append(table.ndim > 1)
+    offsets, total = [], 0
+    for scope, table, each in zip(scopes, tables, several, strict=True):
+        size = table.size // max(1, len(scope)) if each else 0
+        offsets.append(total + size * np.arange(len(scope)))
+        total += table.size
+    logs = np.concatenate([table.reshape(-1) for table in tables])
+    return card, FactorTables(FactorArrays([card] * n, scopes, offsets), logs)
 
 
 def ising_tables(
@@ -119,16 +117,7 @@ def ising_tables(
     periodic: bool,
 ) -> tuple[list[str], FactorTables]:
     """Names and tables of ``MarkovRandomField.ising``."""
-    strengths = _array("couplings", couplings)
-    if (shape is None) == (graph is None) and not (shape is None and strengths.ndim == 2):
-        raise ValueError("give shape for a lattice, or graph, or a matrix of couplings alone")
-    if shape is not None:
-        shape = _shape(shape)
-        names, bonds = lattice_names(shape), np.concatenate(lattice_edges(shape, periodic))
-    elif graph is not None:
-        names, bonds = _graph(graph)
-    else:
-        names, bonds, strengths = _matrix(strengths)
+    names, bonds, strengths = _bonds(_array("couplings", couplings), shape, graph, periodic)
     n = len(names)
     fields = np.zeros(0) if field is None else _array("field", field)
     strengths = strengths.reshape(-1) if strengths.ndim else strengths
@@ -157,6 +146,21 @@ def ising_tables(
     )
     weights = np.concatenate([strengths.reshape(-1), fields.reshape(-1)])
     return names, FactorTables(FactorArrays([2] * n, scopes, offsets), weights, design)
+
+
+def _bonds(
+    couplings: np.ndarray,
+    shape: Sequence[int] | None,
+    graph: networkx.Graph | Iterable[tuple[Hashable, Hashable]] | None,
+    periodic: bool,
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, pairs and couplings of a lattice, a graph or a matrix."""
+    if (shape is None) == (graph is None) and not (shape is None and couplings.ndim == 2):
+        raise ValueError("give shape for a lattice, or graph, or a matrix of couplings alone")
+    if shape is not None:
+        shape = _shape(shape)
+        return lattice_names(shape), np.concatenate(lattice_edges(shape, periodic)), couplings
+    return _matrix(couplings) if graph is None else (*_graph(graph), couplings)
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from inference.exact.scaled_tables import scaled
 from inference.sampling.factor_arrays import FactorArrays
 from pgm.discrete_data import DiscreteData
 
-__all__ = ["ExactExpectations", "Likelihood", "check_possible", "shared_counts"]
+__all__ = ["ExactExpectations", "Likelihood", "check_possible", "mean_counts", "shared_counts"]
 
 
 def check_possible(arrays: FactorArrays, logs: Tensor, rows: DiscreteData) -> None:
@@ -33,6 +33,12 @@ def check_possible(arrays: FactorArrays, logs: Tensor, rows: DiscreteData) -> No
     if bool(weights.isneginf().any()):
         row = int(weights.isneginf().nonzero()[0])
         raise ValueError(f"data: row {row} is impossible: a hard zero of the factors excludes it")
+
+
+def mean_counts(arrays: FactorArrays, rows: DiscreteData) -> Tensor:
+    """How often complete rows read every entry of the tables on average, (size,)."""
+    weights = None if rows.weights is None else torch.from_numpy(rows.weights)
+    return arrays.counts(torch.from_numpy(rows.codes()), weights) / rows.total
 
 
 def shared_counts(arrays: FactorArrays, counts: np.ndarray) -> Tensor:
@@ -97,8 +103,7 @@ class Likelihood:
         self._total = rows.total
         self._counts: Tensor | None = None
         if rows.complete:
-            weights = None if rows.weights is None else torch.from_numpy(rows.weights)
-            self._counts = arrays.counts(torch.from_numpy(rows.codes()), weights) / self._total
+            self._counts = mean_counts(arrays, rows)
         else:
             cliques = RowCliques(arrays.structure, memory_limit)
             self._rows = IncompleteRows(cliques, rows.columns, rows.weights, rows.n_rows)

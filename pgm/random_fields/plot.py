@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pgm.graph_drawing.drawing import ARROW, canvas, draw_node
+from inference.palette import AXIS
+from pgm.graph_drawing.drawing import canvas, draw_node
 from pgm.graph_drawing.layered_layout import Drawing
 from pgm.graph_drawing.panels import node_size
 
@@ -49,7 +50,7 @@ def plot_field(graph: networkx.Graph, ax: Axes | None = None) -> Axes:
     ax, scale = canvas(ax, drawing, lambda width: title)
     for u, v in graph.edges:
         ends = [drawing.centres[str(u)], drawing.centres[str(v)]]
-        (line,) = ax.plot(*zip(*ends, strict=True), color=ARROW, lw=1.05 * scale, zorder=1)
+        (line,) = ax.plot(*zip(*ends, strict=True), color=AXIS, lw=1.05 * scale, zorder=1)
         line.set_gid(f"edge:{u}--{v}")
     for name in names:
         draw_node(ax, name, drawing.centres[name], sizes[name], None, scale)

@@ -18,6 +18,7 @@ from inference.exact.structure import Structure
 from inference.progress import progress_bar
 from inference.sampling.factor_arrays import FactorArrays
 from pgm.discrete_data import DiscreteData
+from pgm.random_fields.likelihood import mean_counts
 
 __all__ = ["perfect_order", "proportional_fit"]
 
@@ -61,9 +62,7 @@ def proportional_fit(
     structure = arrays.structure
     engine = ExactEngine(structure, names, memory_limit)
     cells, offsets = torch.from_numpy(arrays.cells), structure.offsets
-    weights = None if rows.weights is None else torch.from_numpy(rows.weights)
-    counts = arrays.counts(torch.from_numpy(rows.codes()), weights) / rows.total
-    observed = counts[cells].numpy()
+    observed = mean_counts(arrays, rows)[cells].numpy()
     free = np.zeros(offsets[-1] - len(cells))
     full = np.concatenate([logs.double()[cells].numpy(), free])
     order = perfect_order(structure, arrays.n_factors)
@@ -84,10 +83,8 @@ def proportional_fit(
                 _load(engine, structure, full)
                 part = slice(offsets[factor], offsets[factor + 1])
                 margin = engine.factor_marginals(Evidence(), [factor])[part]
-                with np.errstate(divide="ignore"):
-                    target = np.log(observed[part])
                 seen = observed[part] > 0
-                full[part][seen] += target[seen] - np.log(margin[seen])
+                full[part][seen] += np.log(observed[part][seen]) - np.log(margin[seen])
                 full[part][~seen] = -np.inf
             bar.update(1)
             bar.set_postfix_str(f"difference {difference:.3g}")

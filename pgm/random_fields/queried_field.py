@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,14 +27,15 @@ from inference.random import GeneratorLike
 from inference.sampling.annealing import simulated_annealing
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.factor_arrays import FactorArrays
+from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.random_fields.approximations import (
     MarginalMethod,
     PartitionMethod,
+    SampleMethod,
     SearchMethod,
     approximate_log_partition,
     approximate_marginals,
-    checked_choice,
     gibbs_draws,
     gibbs_marginals,
     passed_states,
@@ -245,7 +246,7 @@ class QueriedField(UndirectedModel, ExactModel):
         evidence: Mapping[str, Any] | None = None,
         generator: int | torch.Generator | None = None,
         *,
-        method: Literal["exact", "gibbs"] = "exact",
+        method: SampleMethod = "exact",
         sweeps: int = 500,
     ) -> Tensor:
         """Independent joint states given the evidence.
@@ -261,7 +262,8 @@ class QueriedField(UndirectedModel, ExactModel):
         Shapes:
             result: (n, V) int64 codes in the order of ``variables``.
         """
-        if checked_choice(method, ("exact", "gibbs")) == "exact":
+        check_choice("method", method, SampleMethod)
+        if method == "exact":
             return super().sample(n, evidence, generator)
         return gibbs_draws(self.density(evidence), n, sweeps, generator)
 

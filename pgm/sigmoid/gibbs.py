@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inference.inputs import as_whole
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator, bernoulli
 from pgm.sigmoid.structure import Block, Parameters, UnitGraph, softplus
@@ -105,18 +106,14 @@ def gibbs_marginals(
         progress: True, False, or None: a bar if on a terminal.
 
     Raises:
-        ValueError: if a number of sweeps or chains is out of range.
+        TypeError, ValueError: if a number of sweeps or chains is none or out of range.
 
     Reference:
         Gelfand & Smith 1990, section 2.4 (averaging conditional laws).
     """
-    for name, value, least in (
-        ("sweeps", sweeps, 1),
-        ("warmup", warmup, 0),
-        ("chains", chains, 1),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, found {value}")
+    as_whole("sweeps", sweeps, least=1)
+    as_whole("warmup", warmup, least=0)
+    as_whole("chains", chains, least=1)
     drawing = as_generator(generator, rows.device)
     spread = rows.repeat_interleave(chains, 0)
     missing = spread < 0

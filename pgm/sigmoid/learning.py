@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
+from inference.inputs import as_whole
 from inference.learning.em import expectation_maximization
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
@@ -127,9 +128,8 @@ def check_settings(*, l2: float, max_iterations: int, n_init: int) -> None:
     """Refuse numbers out of range."""
     if not 0 <= l2 < float("inf"):
         raise ValueError(f"l2 must be finite and not negative, found {l2}")
-    for name, value in (("max_iterations", max_iterations), ("n_init", n_init)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, found {value}")
+    as_whole("max_iterations", max_iterations, least=1)
+    as_whole("n_init", n_init, least=1)
 
 
 class _Design(NamedTuple):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from inference.inputs import as_whole
 from pgm.sigmoid.enumeration import check_finite
 from pgm.sigmoid.structure import Block, Parameters, UnitGraph, softplus
 
@@ -72,8 +73,7 @@ def mean_field(
     Reference:
         Saul, Jaakkola & Jordan 1996, "Mean field theory for sigmoid belief networks", section 3.
     """
-    if max_sweeps < 1:
-        raise ValueError(f"max_sweeps must be at least 1, found {max_sweeps}")
+    as_whole("max_sweeps", max_sweeps, least=1)
     check_finite(parameters)
     size = max(1, _CHUNK // max(1, int(graph.adjacency.sum())))
     weights, bias = parameters.weights.double(), parameters.bias.double()

@@ -18,9 +18,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from inference.inputs import as_whole
 from inference.learning.estimators import MovingAverage, score_function
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
+from pgm.choices import check_choice
 from pgm.sigmoid.structure import Parameters, UnitGraph
 
 __all__ = [
@@ -88,7 +90,7 @@ class SampledLearning:
         baseline: what is subtracted from the rewards (variational).
 
     Raises:
-        ValueError: for numbers out of range.
+        TypeError, ValueError: for numbers out of range.
 
     Reference:
         Kingma & Ba 2015, algorithm 1 (Adam).
@@ -104,15 +106,10 @@ class SampledLearning:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "n_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+            as_whole(name, getattr(self, name), least=1)
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be positive and finite, found {self.lr}")
-        if self.baseline not in ("none", "moving-average", "leave-one-out"):
-            raise ValueError(
-                "baseline must be 'none', 'moving-average' or 'leave-one-out', "
-                f"found {self.baseline!r}"
-            )
+        check_choice("baseline", self.baseline, BaselineName)
         others = self.n_samples > 1 or self.baseline != "leave-one-out"
         if self.method == "variational" and not others:
             raise ValueError("the baseline 'leave-one-out' needs n_samples of at least 2, found 1")
@@ -142,19 +139,10 @@ class SampledLearning:
                 order = torch.randperm(len(rows), generator=drawing, device=rows.device)
                 total = 0.0
                 for some in order.split(self.batch_size):
-                    if self.method == "wake-sleep":
-                        objective, bounds = wake_sleep_objective(p, q, batch.pick(some), drawing)
-                    else:
-                        baseline = average.value if self.baseline == "moving-average" else None
-                        objective, bounds = variational_objective(
-                            p,
-                            q,
-                            batch.pick(some),
-                            self.n_samples,
-                            "leave-one-out" if self.baseline == "leave-one-out" else baseline,
-                            drawing,
-                        )
-                        average = average.update(bounds)
+                    objective, bounds = self._objective(
+                        p, q, batch.pick(some), average.value, drawing
+                    )
+                    average = average.update(bounds)
                     penalty = 0.5 * self.l2 * (p.parameters.weights * arrows).square().sum()
                     optimizer.zero_grad()
                     (objective - penalty / len(rows)).backward()
@@ -166,6 +154,26 @@ class SampledLearning:
                 bar.update(1)
                 bar.set_postfix_str(f"bound {total / len(rows):.4g}")
         return _detached(p), _detached(q), history
+
+    def _objective(
+        self,
+        model: Network,
+        recognition: Network,
+        batch: Batch,
+        average: Tensor | float,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """What a step climbs, (), and the bounds of its draws, nats."""
+        if self.method == "wake-sleep":
+            return wake_sleep_objective(model, recognition, batch, generator)
+        baselines: dict[BaselineName, Any] = {
+            "none": None,
+            "moving-average": average,
+            "leave-one-out": "leave-one-out",
+        }
+        return variational_objective(
+            model, recognition, batch, self.n_samples, baselines[self.baseline], generator
+        )
 
 
 def wake_sleep_objective(

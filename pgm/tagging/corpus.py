@@ -14,7 +14,7 @@ from torch import Tensor
 from inference.exact.chain.layout import ChainLayout
 from pgm.tagging.sparse_rows import SparseRows
 
-__all__ = ["Corpus"]
+__all__ = ["Corpus", "neighbours"]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
 from inference.inputs import as_whole
+from pgm.choices import check_choice
 
 __all__ = ["Method", "Precision", "Settings"]
 
@@ -62,11 +63,8 @@ class Settings:
         if self.max_iterations is not None:
             limit = as_whole("max_iterations", self.max_iterations, least=0)
             object.__setattr__(self, "max_iterations", limit)
-        for name, choices in (("method", Method), ("precision", Precision)):
-            if getattr(self, name) not in get_args(choices):
-                raise ValueError(
-                    f"{name} must be one of {get_args(choices)}, found {getattr(self, name)!r}"
-                )
+        check_choice("method", self.method, Method)
+        check_choice("precision", self.precision, Precision)
 
     @property
     def limit(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -51,8 +52,7 @@ def restricted(visible: str = "bernoulli") -> RestrictedBoltzmannMachine:
 
 
 def deep_belief() -> DeepBeliefNetwork:
-    network = DeepBeliefNetwork([3, 3, 2], generator=0).double()
-    return numbers(network)
+    return numbers(DeepBeliefNetwork([3, 3, 2], generator=0).double())
 
 
 def deep_boltzmann() -> DeepBoltzmannMachine:
@@ -88,18 +88,26 @@ MEMORY = {
     "score": "a memory, whose states are recalled",
     "sample": "a memory, whose states are recalled",
 }
+
+machine_case = partial(
+    Case,
+    missing="refused",
+    fit_rows=lambda m, x: m.fit(x, epochs=1),
+    learn=lambda m, g: m.fit(BITS, epochs=2, batch_size=3, chains=4, generator=g),
+    draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
+    event=(3,),
+)
+
 CASES = [
-    Case(
+    machine_case(
         BoltzmannMachine,
         boltzmann_machine,
         (BITS.double(),),
         values=("log_prob", "free_energy"),
-        missing="refused",
         fit_rows=lambda m, x: m.fit(x, "persistent", epochs=1),
         learn=lambda m, g: m.fit(
             BITS, "persistent", epochs=2, batch_size=3, chains=4, generator=g
         ),
-        draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
         event=(5,),
     ),
     Case(BoltzmannMachine, boltzmann_machine, (UNITS,), values=("energy",), variant="units"),
@@ -120,31 +128,25 @@ CASES = [
         event=(3,),
         without={"fit": "couplings are given"},
     ),
-    Case(
+    machine_case(
         RestrictedBoltzmannMachine,
         restricted,
         (BITS.double(),),
         values=("log_prob", "free_energy", "pseudo_log_likelihood"),
         maps=("transform", "reconstruct", "hidden_probabilities"),
-        missing="refused",
-        fit_rows=lambda m, x: m.fit(x, epochs=1),
-        learn=lambda m, g: m.fit(BITS, epochs=2, batch_size=3, chains=4, generator=g),
-        draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
-        event=(3,),
     ),
-    Case(
+    machine_case(
         RestrictedBoltzmannMachine,
         lambda: restricted("gaussian"),
         (ROWS,),
         values=("log_prob", "free_energy"),
         maps=("transform", "reconstruct", "hidden_probabilities"),
-        missing="refused",
+        fit_rows=None,
         learn=lambda m, g: m.fit(ROWS, epochs=2, batch_size=3, chains=4, generator=g),
-        draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
         event=(2,),
         variant="gaussian",
     ),
-    Case(
+    machine_case(
         DeepBeliefNetwork,
         deep_belief,
         (BITS.double(),),
@@ -155,26 +157,17 @@ CASES = [
             m.score(BITS, generator=3),
             m.log_prob_bound(BITS, generator=3).mean(),
         ),
-        missing="refused",
-        fit_rows=lambda m, x: m.fit(x, epochs=1),
-        learn=lambda m, g: m.fit(BITS, epochs=2, batch_size=3, chains=4, generator=g),
-        draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
-        event=(3,),
         without={"energy": "a directed network on top of a machine"},
     ),
-    Case(
+    machine_case(
         DeepBoltzmannMachine,
         deep_boltzmann,
         (BITS.double(),),
         values=("log_prob", "free_energy"),
         maps=("transform", "reconstruct"),
-        missing="refused",
-        fit_rows=lambda m, x: m.fit(x, epochs=1),
         learn=lambda m, g: m.fit(
             BITS, epochs=2, pretrain_epochs=1, batch_size=3, chains=4, generator=g
         ),
-        draw=lambda m, n, g: m.sample(n, sweeps=5, generator=g),
-        event=(3,),
     ),
     Case(
         HopfieldNetwork,

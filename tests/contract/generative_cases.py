@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 from generative import (
@@ -18,11 +19,6 @@ from tests.contract.pgm_cases import BITS, normal
 ROWS = normal(12, 2, seed=21)
 REALS = normal(6, 3, seed=23)
 NOISE = normal(12, 1, seed=22)
-JUDGED = {
-    "log_prob": "samples have no density",
-    "energy": "samples have no density",
-    "score": "samples have no density",
-}
 
 
 def copied(*names: str) -> Any:
@@ -38,17 +34,21 @@ def variational() -> VariationalAutoencoder:
     ).double()
 
 
-def adversarial() -> GenerativeAdversarialNetwork:
-    return GenerativeAdversarialNetwork(
+def game(kind: Any) -> Any:
+    return kind(
         mlp([1, 4, 2], generator=0).double(), mlp([2, 4, 1], generator=1).double()
     ).double()
 
 
-def wasserstein() -> WassersteinGAN:
-    return WassersteinGAN(
-        mlp([1, 4, 2], generator=0).double(), mlp([2, 4, 1], generator=1).double()
-    ).double()
-
+game_case = partial(
+    Case,
+    missing="refused",
+    fit_rows=lambda m, x: m.fit(x, epochs=1),
+    learn=lambda m, g: m.fit(ROWS, steps=3, batch_size=4, generator=g),
+    draw=lambda m, n, g: m.sample(n, generator=g),
+    event=(2,),
+    without=dict.fromkeys(("log_prob", "energy", "score"), "samples have no density"),
+)
 
 CASES = [
     Case(
@@ -64,11 +64,7 @@ CASES = [
         missing="refused",
         fit_rows=lambda m, x: m.fit(x, epochs=1),
         learn=lambda m, g: m.fit(REALS, epochs=2, batch_size=3, generator=g),
-        without={
-            "log_prob": "no law of the data",
-            "energy": "no law of the data",
-            "sample": "no law of the data",
-        },
+        without=dict.fromkeys(("log_prob", "energy", "sample"), "no law of the data"),
     ),
     Case(
         VariationalAutoencoder,
@@ -99,32 +95,20 @@ CASES = [
         parts=copied("encoder", "decoder"),
         variant="means",
     ),
-    Case(
+    game_case(
         GenerativeAdversarialNetwork,
-        adversarial,
+        lambda: game(GenerativeAdversarialNetwork),
         (ROWS,),
         values=("logits",),
         loss=lambda m: (m.discriminator(m.generator(NOISE)) ** 2).sum(),
         parts=copied("generator", "discriminator"),
-        missing="refused",
-        fit_rows=lambda m, x: m.fit(x, epochs=1),
-        learn=lambda m, g: m.fit(ROWS, steps=3, batch_size=4, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(2,),
-        without=JUDGED,
     ),
-    Case(
+    game_case(
         WassersteinGAN,
-        wasserstein,
+        lambda: game(WassersteinGAN),
         (ROWS,),
         values=("ratings",),
         loss=lambda m: (m.critic(m.generator(NOISE)) ** 2).sum(),
         parts=copied("generator", "critic"),
-        missing="refused",
-        fit_rows=lambda m, x: m.fit(x, epochs=1),
-        learn=lambda m, g: m.fit(ROWS, steps=3, batch_size=4, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(2,),
-        without=JUDGED,
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -150,9 +151,26 @@ def field() -> ConditionalRandomField:
     return model
 
 
-GIVEN = {"log_prob": "a law of labels given inputs: `log_prob` takes both"}
+NORMALISED = {"energy": "a normalised law"}
+
+rows_case = partial(
+    Case,
+    missing="summed",
+    values=("log_prob",),
+    fit_rows=lambda m, x: m.fit(x),
+    draw=lambda m, n, g: m.sample(n, generator=g),
+    event=(3,),
+    without=NORMALISED,
+)
+mixture_case = partial(
+    rows_case,
+    values=("log_prob", "score_samples"),
+    maps=("predict_proba", "predict", "component_log_prob"),
+)
+sequence_case = partial(Case, values=("log_prob",), without=NORMALISED)
+
 CASES = [
-    Case(
+    mixture_case(
         GaussianMixture,
         lambda: GaussianMixture.from_parameters(
             [0.3, 0.7],
@@ -160,48 +178,29 @@ CASES = [
             [[[1.0, 0.2], [0.2, 0.5]], [[2.0, 0.0], [0.0, 1.0]]],
         ),
         (POINTS,),
-        missing="summed",
-        values=("log_prob", "score_samples"),
-        maps=("predict_proba", "predict", "component_log_prob"),
-        fit_rows=lambda m, x: m.fit(x),
         unfitted=lambda: GaussianMixture(2),
         learn=lambda m, g: m.set_params(n_components=2, init="random", max_iter=3).fit(
             POINTS, generator=g
         ),
-        draw=lambda m, n, g: m.sample(n, generator=g),
         event=(2,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    mixture_case(
         BayesianGaussianMixture,
         lambda: BayesianGaussianMixture(2, random_state=0).fit(POINTS),
         (POINTS,),
-        missing="summed",
-        values=("log_prob", "score_samples"),
-        maps=("predict_proba", "predict", "component_log_prob"),
-        fit_rows=lambda m, x: m.fit(x),
         unfitted=lambda: BayesianGaussianMixture(2),
         learn=lambda m, g: m.set_params(init="random", max_iter=3).fit(POINTS, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
         event=(2,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    mixture_case(
         Mixture,
         lambda: fill(
             Mixture(2, Bernoulli(3)), weights=[0.4, 0.6], probs=[[0.2, 0.5, 0.9], [0.7, 0.4, 0.3]]
         ),
         (BITS,),
-        missing="summed",
-        values=("log_prob", "score_samples"),
-        maps=("predict_proba", "predict", "component_log_prob"),
-        fit_rows=lambda m, x: m.fit(x),
         learn=lambda m, g: m.fit(BITS, max_iter=3, init="random", generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    mixture_case(
         LatentClassModel,
         lambda: fill(
             LatentClassModel(2, STATES),
@@ -210,76 +209,48 @@ CASES = [
         ),
         (BITS,),
         columns=("a", "b", "c"),
-        missing="summed",
-        values=("log_prob", "score_samples"),
         maps=("predict_proba", "predict", "component_log_prob", "posterior"),
-        fit_rows=lambda m, x: m.fit(x),
         learn=lambda m, g: m.fit(BITS, max_iter=3, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    rows_case(
         BayesianNetwork,
         bayesian_network,
         (BITS,),
         columns=("a", "b", "c"),
-        missing="summed",
-        values=("log_prob",),
-        fit_rows=lambda m, x: m.fit(x),
         excused={"test_other_seed_other_fit": "counts"},
         learn=lambda m, g: m.fit(BITS, 1.0, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    rows_case(
         MarkovRandomField,
         markov_random_field,
         (BITS,),
         columns=("a", "b", "c"),
-        missing="summed",
         values=("log_prob", "energy"),
-        fit_rows=lambda m, x: m.fit(x),
         excused={"test_other_seed_other_fit": "an exact likelihood"},
         learn=lambda m, g: m.fit(BITS, l2=0.1, max_iterations=5, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
+        without={},
     ),
-    Case(
+    rows_case(
         LinearGaussianNetwork,
         linear_gaussian,
         (normal(20, 3, seed=3),),
         columns=("x", "y", "z"),
-        missing="summed",
-        values=("log_prob",),
-        fit_rows=lambda m, x: m.fit(x),
         excused={"test_other_seed_other_fit": "regressions"},
         learn=lambda m, g: m.fit(normal(20, 3, seed=3), generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
         change=change_linear_gaussian,
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    rows_case(
         SigmoidBeliefNetwork,
         sigmoid_network,
         (BITS,),
         columns=("u", "v", "w"),
-        missing="summed",
-        values=("log_prob",),
-        fit_rows=lambda m, x: m.fit(x),
         learn=lambda m, g: m.fit(HOLES, "wake-sleep", epochs=3, batch_size=2, generator=g),
-        draw=lambda m, n, g: m.sample(n, generator=g),
-        event=(3,),
         change=change_sigmoid,
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    sequence_case(
         HiddenMarkovModel,
         hidden_markov,
         ([[0, 1, 2, 1], [2, 0], [1, 1, 0]],),
-        values=("log_prob",),
         maps=("posterior",),
         unfitted=lambda: HiddenMarkovModel(2),
         learn=lambda m, g: m.fit(
@@ -287,13 +258,11 @@ CASES = [
         ),
         draw=lambda m, n, g: m.sample(n, 5, generator=g).observations,
         event=(5,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    sequence_case(
         HiddenMarkovModel,
         lambda: hidden_markov("gaussian"),
         (normal(3, 4, 2, seed=4),),
-        values=("log_prob",),
         maps=("posterior",),
         learn=lambda m, g: m.fit(
             normal(3, 4, 2, seed=4), max_iterations=3, init="random", generator=g
@@ -301,13 +270,11 @@ CASES = [
         draw=lambda m, n, g: m.sample(n, 5, generator=g).observations,
         event=(5, 2),
         variant="gaussian",
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    sequence_case(
         MarkovChain,
         markov_chain,
         ([[0, 1, 2, 0], [2, 2], [1, 0, 2]],),
-        values=("log_prob",),
         excused={
             "test_other_seed_other_fit": "counts",
             "test_gradients_reach_every_parameter": "weights of contexts are found by counting",
@@ -316,14 +283,11 @@ CASES = [
         learn=lambda m, g: m.fit([[0, 1, 2, 0, 0, 2], [1, 1, 0, 2, 0]]),
         draw=lambda m, n, g: m.sample(n, 5, generator=g),
         event=(5,),
-        without={"energy": "a normalised law"},
     ),
-    Case(
+    rows_case(
         NaiveBayes,
         lambda: NaiveBayes().fit(POINTS, CLASSES),
         (POINTS,),
-        missing="summed",
-        values=("log_prob",),
         maps=("predict_proba", "predict", "predict_log_proba", "joint_log_prob"),
         judged=(POINTS, CLASSES),
         score=lambda m: (m.score(POINTS, CLASSES), (m.predict(POINTS) == CLASSES).double().mean()),
@@ -333,7 +297,6 @@ CASES = [
         learn=lambda m, g: m.fit(POINTS, CLASSES),
         draw=lambda m, n, g: m.sample(n, generator=g)[0],
         event=(2,),
-        without={"energy": "a normalised law"},
     ),
     Case(
         MaximumEntropyClassifier,
@@ -349,11 +312,10 @@ CASES = [
         learn=lambda m, g: m.fit(POINTS, torch.arange(40) % 3),
         without={"sample": "no law of its inputs", "energy": "a normalised law"},
     ),
-    Case(
+    sequence_case(
         LinearChainCRF,
         crf,
         (normal(4, 5, 3, seed=5), torch.tensor([[0, 1, 2, 1, 0]] * 4)),
-        values=("log_prob",),
         draw=lambda m, n, g: m.sample(n, normal(2, 5, 3, seed=6), generator=g),
         event=(2, 5),
         without={

@@ -1,8 +1,10 @@
-"""The network that the tests of Bayesian networks share."""
+"""What the tests of graphical models share: a network, and stored numbers."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,3 +32,10 @@ def _rain() -> BayesianNetwork:
 def rain() -> Callable[..., BayesianNetwork]:
     """A small network with labelled states."""
     return _rain
+
+
+@pytest.fixture(scope="session")
+def references(shared: Any) -> dict[str, Any]:
+    """Numbers that other programs have computed."""
+    path = shared / "references" / "mixtures_and_sequences.json"
+    return json.loads(path.read_text(encoding="utf-8"))

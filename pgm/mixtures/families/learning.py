@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole
-from inference.learning.em import EMResult, check_tolerance, expectation_maximization
+from inference.learning.em import check_tolerance
 from inference.logspace import safe_log
+from pgm.choices import check_choice
 from pgm.hidden_markov.clusters import kmeans, nearest
 from pgm.mixtures.families.family import Family, Init, Numbers, Titles
 from pgm.mixtures.responsibilities import share
 from pgm.mixtures.rows import block_width
 
-__all__ = ["FamilySettings", "MixtureNumbers", "learn"]
+__all__ = ["FamilyLearner", "FamilySettings", "MixtureNumbers"]
 
 #: Rows of a block on devices other than the CPU, which has caches to keep to.
 DEVICE_BLOCK = 1 << 16
@@ -72,88 +73,10 @@ class FamilySettings:
         as_whole("n_init", self.n_init, least=1)
         as_whole("max_iter", self.max_iter, least=1)
         check_tolerance(self.tol)
-        if self.init is not None and self.init not in get_args(Init):
-            raise ValueError(
-                f"init must be one of {', '.join(get_args(Init))}, found {self.init!r}"
-            )
+        if self.init is not None:
+            check_choice("init", self.init, Init)
         if self.init == "current" and self.n_init > 1:
             raise ValueError(f"n_init must be 1 where init is 'current', found {self.n_init}")
-
-
-def learn(
-    family: Family,
-    values: Tensor,
-    weights: Tensor,
-    current: MixtureNumbers,
-    settings: FamilySettings,
-    *,
-    title: Titles,
-    generator: torch.Generator,
-    progress: bool | None,
-) -> EMResult[MixtureNumbers]:
-    """Learn a mixture from rows.
-
-    Arguments:
-        family: of the components.
-        values: rows, NaN for missing.
-        weights: of the rows, not negative.
-        current: numbers of the mixture, which tell K; the start where ``init`` is "current".
-        settings: how.
-        title: what messages call a column.
-        generator: for starts.
-        progress: True, False, or None: a bar if on a terminal.
-
-    Shapes:
-        values: (n, d). weights: (n,).
-
-    Raises:
-        ValueError: if there is nothing, or too little, to learn from, or too much for the memory.
-    """
-    if settings.prior and not family.takes_prior:
-        raise ValueError(f"prior must be 0 for the family {family.name!r}, found {settings.prior}")
-    n_components = len(current.weights)
-    # Rows without weight or entries change nothing but would be read at every step.
-    used = (weights > 0) & ~values.isnan().all(1)
-    values, weights = values[used], weights[used]
-    _check_rows(values, n_components, title)
-    _check_memory(family, len(values), n_components)
-    learner = _Learner(family, values, weights, n_components, settings)
-    starts = [learner.start(current, generator) for _ in range(settings.n_init)]
-    return expectation_maximization(
-        learner.step,
-        starts,
-        max_iterations=settings.max_iter,
-        tolerance=settings.tol,
-        size=float(weights.sum()),
-        progress=progress,
-    )
-
-
-def _check_rows(values: Tensor, n_components: int, title: Titles) -> None:
-    """Refuse rows that nothing can be learned from."""
-    if not len(values):
-        raise ValueError("X has no row with an entry and a positive weight; nothing to learn from")
-    if len(values) < n_components:
-        raise ValueError(
-            f"n_components must be at most the number of rows with an entry and a positive "
-            f"weight, found {n_components} components and {len(values)} rows"
-        )
-    empty = values.isnan().all(0)
-    if empty.any():
-        raise ValueError(
-            f"X has no entry in {title(int(empty.nonzero()[0]))} (of the rows with a positive "
-            "weight); leave it out"
-        )
-
-
-def _check_memory(family: Family, n_rows: int, n_components: int) -> None:
-    """Refuse rows whose prepared form does not fit."""
-    size, free = 8 * n_rows * family.row_numbers(n_components), free_memory()
-    if size > free:
-        raise ValueError(
-            f"X takes {readable_bytes(size)} in the form that steps read, and "
-            f"{readable_bytes(free)} are free; pass fewer rows"
-        )
 
 
 class _Block(NamedTuple):
@@ -163,8 +86,23 @@ class _Block(NamedTuple):
     weights: Tensor | None
 
 
-class _Learner:
-    """Rows of a fit, and the EM step."""
+class FamilyLearner:
+    """Rows to learn from, and the steps of EM.
+
+    Arguments:
+        family: of the components.
+        values: rows, NaN for missing.
+        weights: of the rows, not negative.
+        n_components: K.
+        settings: how to learn.
+        title: what messages call a column.
+
+    Shapes:
+        values: (n, d). weights: (n,).
+
+    Raises:
+        ValueError: if there is nothing, or too little, to learn from, or too much for the memory.
+    """
 
     def __init__(
         self,
@@ -173,7 +111,17 @@ class _Learner:
         weights: Tensor,
         n_components: int,
         settings: FamilySettings,
+        title: Titles,
     ) -> None:
+        if settings.prior and not family.takes_prior:
+            raise ValueError(
+                f"prior must be 0 for the family {family.name!r}, found {settings.prior}"
+            )
+        # Rows without weight or entries change nothing but would be read at every step.
+        used = (weights > 0) & ~values.isnan().all(1)
+        values, weights = values[used], weights[used]
+        _check_rows(values, n_components, title)
+        _check_memory(family, len(values), n_components)
         self._family, self._values, self._weights = family, values, weights
         self._n_components, self._settings = n_components, settings
         self._reference = family.reference(values, weights)
@@ -188,6 +136,11 @@ class _Learner:
                 values.split(self._width), weights.split(self._width), strict=True
             )
         ]
+
+    @property
+    def total(self) -> float:
+        """Weight of all rows."""
+        return float(self._weights.sum())
 
     def start(self, current: MixtureNumbers, generator: torch.Generator) -> MixtureNumbers:
         """Numbers to start from."""
@@ -250,3 +203,30 @@ class _Learner:
         weights = numbers.weights
         logs = safe_log(weights).masked_fill(weights == 0, 0.0)
         return result + self._settings.weight_prior * logs.sum()
+
+
+def _check_rows(values: Tensor, n_components: int, title: Titles) -> None:
+    """Refuse rows that nothing can be learned from."""
+    if not len(values):
+        raise ValueError("X has no row with an entry and a positive weight; nothing to learn from")
+    if len(values) < n_components:
+        raise ValueError(
+            f"n_components must be at most the number of rows with an entry and a positive "
+            f"weight, found {n_components} components and {len(values)} rows"
+        )
+    empty = values.isnan().all(0)
+    if empty.any():
+        raise ValueError(
+            f"X has no entry in {title(int(empty.nonzero()[0]))} (of the rows with a positive "
+            "weight); leave it out"
+        )
+
+
+def _check_memory(family: Family, n_rows: int, n_components: int) -> None:
+    """Refuse rows whose prepared form does not fit."""
+    size, free = 8 * n_rows * family.row_numbers(n_components), free_memory()
+    if size > free:
+        raise ValueError(
+            f"X takes {readable_bytes(size)} in the form that steps read, and "
+            f"{readable_bytes(free)} are free; pass fewer rows"
+        )

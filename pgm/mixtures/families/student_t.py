@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
 from inference.random import numpy_generator
+from pgm.choices import check_choice
 from pgm.hidden_markov.diagonal_gaussian import DiagonalGaussianEmissions
 from pgm.hidden_markov.full_gaussian import FullGaussianEmissions
 from pgm.linear_gaussian.missing_patterns import PatternBlock, pattern_blocks
@@ -26,6 +27,8 @@ from pgm.mixtures.families.observed import floor_options, worded
 from pgm.mixtures.families.scatter import DiagonalScatter, FullScatter
 
 __all__ = ["StudentT"]
+
+Scale: TypeAlias = Literal["full", "diag"]
 
 #: Degrees of freedom that learning starts with.
 FIRST_DEGREES = 8.0
@@ -94,7 +97,7 @@ class StudentT(Family):
     """
 
     n_features: int
-    scale: Literal["full", "diag"] = "full"
+    scale: Scale = "full"
     degrees: float | None = None
     covariance_floor: float = 1e-6
     name: ClassVar[str] = "student-t"
@@ -103,8 +106,7 @@ class StudentT(Family):
     def __post_init__(self) -> None:
         as_whole("n_features", self.n_features, least=1)
         check_floor(self.covariance_floor)
-        if self.scale not in ("full", "diag"):
-            raise ValueError(f"scale must be 'full' or 'diag', found {self.scale!r}")
+        check_choice("scale", self.scale, Scale)
         if self.degrees is not None and not 0 < self.degrees < math.inf:
             raise ValueError(f"degrees must be positive and finite, found {self.degrees}")
 

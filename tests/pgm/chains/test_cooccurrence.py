@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 
 from inference.information import mutual_information, pointwise_mutual_information
 from pgm.chains.cooccurrence import cooccurrence
-
-TEXT_OF_RHYME = """
-there was a crooked man who walked a crooked mile and found a crooked sixpence upon a crooked stile
-he bought a crooked cat who caught a crooked mouse and they all lived together in a little crooked
-house
-"""
-RHYME = TEXT_OF_RHYME.split()
+from tests.pgm.chains.rhyme import RHYME, TEXT_OF_RHYME
 
 
 def by_hand(sequences, n, window):

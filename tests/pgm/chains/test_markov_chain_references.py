@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import Counter
 
@@ -17,16 +16,7 @@ from pgm.chains.smoothing import (
     Laplace,
 )
 from pgm.markov_chain import MarkovChain
-
-TEXT_OF_RHYME = """
-there was a crooked man who walked a crooked mile and found a crooked sixpence upon a crooked stile
-he bought a crooked cat who caught a crooked mouse and they all lived together in a little crooked
-house
-"""
-
-
-RHYME = TEXT_OF_RHYME.split()
-
+from tests.pgm.chains.rhyme import RHYME
 
 # Worked numbers of the course notes --------------------------------------------------------------
 
@@ -126,9 +116,8 @@ def test_F22_the_third_order_smoothing_that_normalises():
 
 
 @pytest.fixture(scope="module")
-def reference(shared):
-    path = shared / "references" / "mixtures_and_sequences.json"
-    return json.loads(path.read_text(encoding="utf-8"))["markov_chain"]
+def reference(references):
+    return references["markov_chain"]
 
 
 def test_reference_bigram_counts(reference):

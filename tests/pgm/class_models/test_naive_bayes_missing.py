@@ -11,17 +11,9 @@ import torch
 from sklearn import naive_bayes as peer
 
 from pgm.naive_bayes import NaiveBayes
+from tests.pgm.class_models.peers import PEERS
 
 NAN = float("nan")
-
-
-PEERS = {
-    "gaussian": peer.GaussianNB,
-    "bernoulli": peer.BernoulliNB,
-    "multinomial": peer.MultinomialNB,
-    "categorical": peer.CategoricalNB,
-    "complement": peer.ComplementNB,
-}
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "bernoulli", "categorical"])

@@ -9,20 +9,11 @@ import re
 import numpy as np
 import pytest
 from scipy.stats import norm
-from sklearn import naive_bayes as peer
 
 from pgm.naive_bayes import NaiveBayes
+from tests.pgm.class_models.peers import PEERS
 
 NAN = float("nan")
-
-
-PEERS = {
-    "gaussian": peer.GaussianNB,
-    "bernoulli": peer.BernoulliNB,
-    "multinomial": peer.MultinomialNB,
-    "categorical": peer.CategoricalNB,
-    "complement": peer.ComplementNB,
-}
 
 
 # Laws --------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -12,20 +11,12 @@ from hypothesis import strategies as st
 from sklearn import naive_bayes as peer
 
 from pgm.naive_bayes import NaiveBayes
+from tests.pgm.class_models.peers import PEERS
 
 NAN = float("nan")
 
 
 KINDS = ["gaussian", "bernoulli", "multinomial", "categorical", "complement"]
-
-
-PEERS = {
-    "gaussian": peer.GaussianNB,
-    "bernoulli": peer.BernoulliNB,
-    "multinomial": peer.MultinomialNB,
-    "categorical": peer.CategoricalNB,
-    "complement": peer.ComplementNB,
-}
 
 
 # Worked numbers of the course notes --------------------------------------------------------------
@@ -61,10 +52,9 @@ def test_t6_is_no_other_model():
 
 
 @pytest.fixture
-def reference(shared) -> dict:
+def reference(references) -> dict:
     """Stored numbers of another library."""
-    text = (shared / "references" / "mixtures_and_sequences.json").read_text(encoding="utf-8")
-    return json.loads(text)["naive_bayes"]
+    return references["naive_bayes"]
 
 
 @pytest.mark.parametrize(

@@ -98,12 +98,3 @@ def random_model(
 def draw_model() -> Callable[..., HiddenMarkovModel]:
     """The function `random_model`."""
     return random_model
-
-
-@pytest.fixture(scope="session")
-def references(shared: Any) -> dict[str, Any]:
-    """Numbers that other programs have computed."""
-    import json
-
-    path = shared / "references" / "mixtures_and_sequences.json"
-    return json.loads(path.read_text(encoding="utf-8"))

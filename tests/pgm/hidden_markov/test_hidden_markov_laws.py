@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from pgm.hidden_markov_model import HiddenMarkovModel
+from tests.pgm.hidden_markov.sequences import some_sequences
 
 NAN = math.nan
 KINDS = [
@@ -22,21 +23,6 @@ KINDS = [
     ("gaussian", {"n_features": 3, "covariance_type": "tied"}),
     ("poisson", {"n_features": 2}),
 ]
-
-
-def some_sequences(rng, kind, shape, lengths, gaps=0.3):
-    """Random observations, of which some are missing."""
-    result = []
-    for t in lengths:
-        if kind == "categorical":
-            x = rng.integers(0, shape["n_symbols"], t)
-            x[rng.random(t) < gaps] = -1
-        else:
-            size = (t, shape["n_features"])
-            x = rng.normal(size=size) * 2 if kind == "gaussian" else rng.poisson(3.0, size) * 1.0
-            x[rng.random(size) < gaps] = NAN
-        result.append(x)
-    return result
 
 
 @pytest.mark.parametrize(("kind", "shape"), KINDS)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from pgm.hidden_markov_model import HiddenMarkovModel
+from tests.pgm.hidden_markov.sequences import some_sequences
 
 NAN = math.nan
 KINDS = [
@@ -23,21 +24,6 @@ KINDS = [
     ("gaussian", {"n_features": 3, "covariance_type": "tied"}),
     ("poisson", {"n_features": 2}),
 ]
-
-
-def observations(rng, kind, shape, lengths, gaps):
-    """Random sequences, of which some entries are missing."""
-    result = []
-    for t in lengths:
-        if kind == "categorical":
-            x = rng.integers(0, shape["n_symbols"], t)
-            x[rng.random(t) < gaps] = -1
-        else:
-            size = (t, shape["n_features"])
-            x = rng.normal(size=size) * 2 if kind == "gaussian" else rng.poisson(3.0, size) * 1.0
-            x[rng.random(size) < gaps] = NAN
-        result.append(x)
-    return result
 
 
 def expectations(joint_law, model, sequences, weights):
@@ -84,7 +70,7 @@ def expected_moments(model, x, gamma):
 def test_one_step_is_the_expected_estimate(joint_law, draw_model, kind, shape, gaps):
     rng = np.random.default_rng(11)
     model = draw_model(rng, 2, kind, **shape)
-    sequences = observations(rng, kind, shape, [5, 6, 0, 4], gaps)
+    sequences = some_sequences(rng, kind, shape, [5, 6, 0, 4], gaps)
     weights = np.array([1.0, 2.5, 1.0, 0.5])
     first, pairs, gamma = expectations(joint_law, model, sequences, weights)
     x = np.concatenate(sequences)
@@ -126,7 +112,7 @@ def test_the_bound_touches_at_the_expectation(joint_law, draw_model):
     """log p = ELBO + KL for any numbers, and KL = 0 where the posterior was taken."""
     rng = np.random.default_rng(2)
     model = draw_model(rng, 3, "gaussian", n_features=2, covariance_type="full")
-    (x,) = observations(rng, "gaussian", {"n_features": 2}, [5], 0.2)
+    (x,) = some_sequences(rng, "gaussian", {"n_features": 2}, [5], 0.2)
     _, logs = joint_law(model, x)
     log_q = logs - logsumexp(logs)
     q = np.exp(log_q)
@@ -146,7 +132,7 @@ def test_the_bound_touches_at_the_expectation(joint_law, draw_model):
 @pytest.mark.parametrize("init", ["kmeans", "random", "current"])
 def test_every_step_climbs(draw_model, kind, shape, init):
     rng = np.random.default_rng(7)
-    sequences = observations(rng, kind, shape, [30, 1, 0, 25], 0.2)
+    sequences = some_sequences(rng, kind, shape, [30, 1, 0, 25], 0.2)
     model = draw_model(rng, 3, kind, **shape)
     if kind == "categorical" and init == "kmeans":
         with pytest.raises(ValueError, match="init must be 'random' or 'current'"):

@@ -19,36 +19,12 @@ from pgm.linear_gaussian.family_regression import FamilyRegressions, triangular_
 from pgm.linear_gaussian.learning import EMOptions, LinearGaussianLearner
 from pgm.linear_gaussian.score import GaussianScore
 from pgm.linear_gaussian_network import LinearGaussianNetwork
+from tests.pgm.linear_gaussian.four_variables import NAMES, blank, numbers, rows, truth
 
 NAN = math.nan
 
 
-NAMES = ["a", "b", "c", "d"]
-
-
-EDGES = [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]
-
-
 ABOVE = [[], [0], [0, 1], [2]]
-
-
-def truth() -> LinearGaussianNetwork:
-    weights = dict(zip(EDGES, (0.8, -1.2, 0.5, 2.0), strict=True))
-    return LinearGaussianNetwork(EDGES, NAMES, weights, [1.0, -2, 0.5, 3], [1.0, 0.5, 2.0, 0.3])
-
-
-def blank() -> LinearGaussianNetwork:
-    return LinearGaussianNetwork(EDGES, NAMES)
-
-
-def rows(n: int, share: float = 0.0, seed: int = 0) -> Tensor:
-    x = truth().sample(n, generator=seed)
-    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < share] = NAN
-    return x
-
-
-def numbers(net: LinearGaussianNetwork) -> np.ndarray:
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()]).numpy()
 
 
 def steepest(net: LinearGaussianNetwork, x: Tensor, weights: Tensor | None = None) -> float:

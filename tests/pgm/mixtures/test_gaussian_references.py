@@ -19,11 +19,6 @@ from pgm.mixtures.components import COVARIANCE_TYPES
 
 
 @pytest.fixture(scope="module")
-def references(shared):
-    return json.loads((shared / "references/mixtures_and_sequences.json").read_text())
-
-
-@pytest.fixture(scope="module")
 def data(shared):
     faithful = np.genfromtxt(shared / "data/faithful.csv", delimiter=",", skip_header=1)
     return {"faithful": faithful[:, -2:], "iris": load_iris().data}

@@ -17,25 +17,9 @@ from pgm.mixtures.missing_rows import RowForm
 from pgm.mixtures.moments import Components, Moments, Scores
 from pgm.mixtures.quadratic import FEATURES, expect_quadratic
 from pgm.mixtures.rows import Rows
+from tests.pgm.mixtures.components import random_components, random_rows
 
 TYPES = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-
-
-def random_components(rng, n_runs, k, d, covariance_type):
-    weights = rng.dirichlet(np.full(k, 3.0), n_runs)
-    means = rng.normal(size=(n_runs, k, d))
-    if covariance_type in ("full", "tied"):
-        roots = rng.normal(size=(n_runs, 1 if covariance_type == "tied" else k, d, d + 3))
-        covariances = roots @ roots.swapaxes(-1, -2) / (d + 3) + 0.05 * np.eye(d)
-    else:
-        covariances = rng.uniform(0.3, 2, (n_runs, k, d if covariance_type == "diag" else 1))
-    return Components(weights, means, covariances)
-
-
-def random_rows(rng, n, d, share):
-    x = rng.normal(size=(n, d))
-    x[rng.random((n, d)) < share] = np.nan
-    return x
 
 
 def matrix(components, covariance_type, run, k):

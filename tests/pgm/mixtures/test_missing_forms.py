@@ -14,23 +14,15 @@ from pgm.mixtures.missing_layout import Patterns, present_in, values_in
 from pgm.mixtures.missing_patterns import PatternForm
 from pgm.mixtures.missing_rows import RowForm
 from pgm.mixtures.missing_sweep import PrefixTree, sweep
-from pgm.mixtures.moments import Components, Moments, Scores
+from pgm.mixtures.moments import Moments, Scores
+from tests.pgm.mixtures.components import random_components, random_rows
 
 FULL_TYPES = pytest.mark.parametrize("covariance_type", ("full", "tied"))
 
 
 def random_scores(rng, n_runs, k, d, covariance_type):
-    roots = rng.normal(size=(n_runs, 1 if covariance_type == "tied" else k, d, d + 3))
-    covariances = roots @ roots.swapaxes(-1, -2) / (d + 3) + 0.05 * np.eye(d)
-    weights = rng.dirichlet(np.full(k, 3.0), n_runs)
-    components = Components(weights, rng.normal(size=(n_runs, k, d)), covariances)
+    components = random_components(rng, n_runs, k, d, covariance_type)
     return log_joint_scores(components, covariance_type)
-
-
-def random_rows(rng, n, d, share):
-    x = rng.normal(size=(n, d))
-    x[rng.random((n, d)) < share] = np.nan
-    return x
 
 
 def assert_close(found, expected, tolerance=1e-10):

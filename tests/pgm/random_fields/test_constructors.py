@@ -15,10 +15,7 @@ from hypothesis import strategies as st
 from inference.exact.factor import Factor
 from pgm.markov_random_field import MarkovRandomField
 from pgm.random_fields.lattices import lattice_edges
-
-
-def all_rows(field: MarkovRandomField) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*[range(c) for c in field.vocabulary.cards])))
+from tests.pgm.random_fields.enumeration import all_rows
 
 
 def test_grid_with_a_table_per_site_and_bond():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 
 import numpy as np
 import pytest
@@ -13,10 +12,7 @@ from matplotlib.figure import Figure
 from inference.exact.factor import Factor
 from pgm.classic import asia
 from pgm.markov_random_field import MarkovRandomField
-
-
-def all_rows(field: MarkovRandomField) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*[range(c) for c in field.vocabulary.cards])))
+from tests.pgm.random_fields.enumeration import all_rows
 
 
 def test_a_network_becomes_its_moral_field():

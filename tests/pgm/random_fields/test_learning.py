@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -15,10 +13,7 @@ from pgm.random_fields.likelihood import Likelihood
 from pgm.random_fields.proportional import perfect_order, proportional_fit
 from pgm.random_fields.pseudo_likelihood import PseudoLikelihood
 from pgm.random_fields.stochastic import ContrastiveGradient
-
-
-def all_rows(field: MarkovRandomField) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*[range(c) for c in field.vocabulary.cards])))
+from tests.pgm.random_fields.enumeration import all_rows
 
 
 def blank(field: MarkovRandomField) -> MarkovRandomField:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
 
 import numpy as np
@@ -14,10 +12,7 @@ from inference.exact.factor import Factor
 from pgm import BayesianNetwork
 from pgm.formats import read_uai_evidence, read_uai_partition
 from pgm.markov_random_field import MarkovRandomField
-
-
-def all_rows(field: MarkovRandomField) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*[range(c) for c in field.vocabulary.cards])))
+from tests.pgm.random_fields.enumeration import all_rows
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.25])
@@ -152,8 +147,8 @@ def test_ising_grid_against_the_transfer_matrix(transfer_matrix):
     assert abs((ends[0] - ends[1]) / 2e-4 - spins) < 1e-6
 
 
-def test_stored_grid(shared):
-    (stored,) = json.loads((shared / "references/mixtures_and_sequences.json").read_text())["mrf"]
+def test_stored_grid(references):
+    (stored,) = references["mrf"]
     names = [f"{r},{c}" for r in range(3) for c in range(3)]
     unary = np.array(stored["unary"]).reshape(9, 3)
     factors = [Factor([name], table) for name, table in zip(names, unary, strict=True)]

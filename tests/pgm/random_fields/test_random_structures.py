@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from inference.exact.factor import Factor
 from pgm.markov_random_field import MarkovRandomField
 from pgm.random_fields.approximations import pairwise_arrays
 from pgm.random_fields.factor_tables import FactorTables
+from tests.pgm.random_fields.enumeration import all_rows
 
 
 @st.composite
@@ -33,10 +32,6 @@ def fields(
         table.reshape(-1)[0] = 0.3
         factors.append(Factor(names_of, table))
     return MarkovRandomField(states, factors)
-
-
-def all_rows(field: MarkovRandomField) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*[range(c) for c in field.vocabulary.cards])))
 
 
 @settings(max_examples=60)

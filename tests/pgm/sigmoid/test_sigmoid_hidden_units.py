@@ -10,19 +10,11 @@ import torch
 from torch import Tensor
 
 from pgm.sigmoid_belief_network import SigmoidBeliefNetwork
+from tests.pgm.sigmoid.prototypes import patterns
 
 
 def states(n: int) -> Tensor:
     return torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)), dtype=torch.float64)
-
-
-def patterns(n: int, seed: int) -> Tensor:
-    """Two prototypes of six pixels with noise: what independent pixels cannot describe."""
-    generator = torch.Generator().manual_seed(seed)
-    prototypes = torch.tensor([[1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 0]])
-    chosen = prototypes[torch.randint(2, (n,), generator=generator)]
-    flipped = torch.rand(chosen.shape, generator=generator) < 0.05
-    return torch.where(flipped, 1 - chosen, chosen)
 
 
 def independent_score(rows: Tensor) -> float:

@@ -149,7 +149,7 @@ def test_equal_rows_meet_the_floor_of_the_scale():
     ("arguments", "message"),
     [
         ({"n_features": 0}, "n_features must be at least 1"),
-        ({"n_features": 2, "scale": "tied"}, "scale must be 'full' or 'diag'"),
+        ({"n_features": 2, "scale": "tied"}, "scale must be one of full, diag"),
         ({"n_features": 2, "degrees": 0.0}, "degrees must be positive"),
         ({"n_features": 2, "covariance_floor": -1.0}, "covariance_floor must be at least 0"),
     ],
