@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from energy.boltzmann.conditional import completed, most_probable_given
 from energy.boltzmann.exact import MOST_FREE, clamped_log_sums, clamped_moments
-from energy.boltzmann.learning import LearningMethod, Numbers, Settings, first_weights, learn
+from energy.boltzmann.learning import LearningMethod, Settings, first_weights, learn
 from energy.boltzmann.pairwise_units import PairwiseUnits
 from energy.boltzmann.units import checked_units
 from inference.inputs import Values, as_whole
@@ -305,24 +305,16 @@ class BoltzmannMachine(PairwiseUnits):
         settings = Settings(method, epochs, batch_size, chains, k, lr, l2)
         rows = self._padded(self._rows("data", data))
         source = as_generator(generator, self.device)
-        weights, bias = (part.detach() for part in self._numbers())
+        weights, bias = (part.detach().double().clone() for part in self._numbers())
         allowed = self._pairs().to(torch.float64)
-        first = first_weights(weights.double(), self.n_visible, allowed, source)
-        learned, self.history = learn(
-            Numbers(first, bias.double()),
-            rows,
-            settings,
-            self.temperature,
-            allowed,
-            source,
-            progress=progress,
+        weights = first_weights(weights, self.n_visible, allowed, source)
+        self.history = learn(
+            weights, bias, rows, settings, self.temperature, allowed, source, progress=progress
         )
         with torch.no_grad():
-            self.weights.copy_(learned.weights)
-            self.bias.copy_(learned.bias)
+            self.weights.copy_(weights)
+            self.bias.copy_(bias)
         return self
-
-    # Laws ----------------------------------------------------------------------------------------
 
     # Numbers and units ---------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from energy.deep_boltzmann.layer_stack import LayerStack
 from energy.deep_boltzmann.learning import JointLearner, Settings
 from energy.rbm.completion import completed, without_gaps
-from energy.rbm.starting_point import mean_bias
 from energy.rbm.units import BernoulliUnits
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.inputs import Values, as_whole
@@ -273,12 +272,8 @@ class DeepBoltzmannMachine(LayerStack):
             how["pretrain_epochs"] = pretrain_epochs
             about = {"machine": self.config(), "settings": how, "rows": fingerprint(rows)}
             file = Checkpoint(checkpoint, about)
-        below = RestrictedBoltzmannMachine(self.n_visible, self.layer_sizes[1]).to(rows)
-        means = mean_bias(below.layers(detached=True), rows)
-        with torch.no_grad():
-            below.weights.copy_(self.weights[0])
-            below.visible_bias.copy_(means)
-            below.hidden_bias.copy_(self.biases[1])
+        means = BernoulliUnits().independent_bias(rows)
+        below = self._lowest(means)
         if pretrain and (file is None or file.read() is None):
             below.fit(
                 rows,
@@ -298,6 +293,15 @@ class DeepBoltzmannMachine(LayerStack):
         )
         self._take(found, means)
         return self
+
+    @torch.no_grad()
+    def _lowest(self, visible_bias: Tensor) -> RestrictedBoltzmannMachine:
+        """The two lowest layers as a machine of their own, with these visible biases."""
+        found = RestrictedBoltzmannMachine(self.n_visible, self.layer_sizes[1]).to(visible_bias)
+        found.weights.copy_(self.weights[0])
+        found.visible_bias.copy_(visible_bias)
+        found.hidden_bias.copy_(self.biases[1])
+        return found
 
     def _learner(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from energy.hopfield.dynamics import at_once, sharp
 from energy.hopfield.interactions import Exponential, PatternDynamics, Polynomial
-from energy.hopfield.recall import Order, Recall, Update, check_choice, follow
+from energy.hopfield.recall import Order, Recall, Update, follow
 from energy.hopfield.spins import as_patterns, as_spins
 from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_whole
@@ -202,18 +202,11 @@ class DenseAssociativeMemory(Model):
             >>> memory.recall([[1, 1, -1, 1], [1, -1, -1, -1]], order="sequential").state.tolist()
             [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0]]
         """
-        check_choice("update", update, ("asynchronous", "synchronous"))
         spins = as_spins("cues", cues, self.n_units).to(self.patterns)
-        flat, batch = spins.reshape(-1, self.n_units), spins.shape[:-1]
+        flat = spins.reshape(-1, self.n_units)
         dynamics = self._dynamics(len(flat))
         found = follow(dynamics, flat, update, max_sweeps, order, generator)
-        return Recall(
-            found.state.reshape(spins.shape),
-            found.converged.reshape(batch),
-            found.sweeps.reshape(batch),
-            found.cycle.reshape(batch),
-            found.energy.reshape(len(found.energy), *batch),
-        )
+        return found.shaped(spins.shape)
 
     def _dynamics(self, cues: int) -> PatternDynamics:
         """The dynamics, if overlaps with so many cues fit the memory."""

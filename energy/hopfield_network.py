@@ -9,21 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from energy.boltzmann.units import check_symmetric
 from energy.hopfield.dynamics import at_once, sharp
 from energy.hopfield.fields import DenseFields, Fields, OverlapFields, heat_bath
 from energy.hopfield.recall import Order, Recall, Update, check_choice, follow
-from energy.hopfield.rules import hebbian, is_hebbian, pseudo_inverse, storkey
+from energy.hopfield.rules import StorageRule, hebbian, is_hebbian, pseudo_inverse, storkey
 from energy.hopfield.spins import as_patterns, as_spins
 from energy.ising_model import IsingModel
 from inference.exact.enumerate import enumerate_states
 from inference.exact.freshness import Snapshot
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values, as_whole, tolerance
+from inference.inputs import Values, as_whole
 from inference.model import Model
 from inference.random import GeneratorLike
 from inference.sampling.binary.law import PairLaw
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["HopfieldNetwork", "StorageRule"]
-
-StorageRule: TypeAlias = Literal["hebbian", "storkey", "pseudo-inverse"]
 
 #: Units of a network whose states may be listed.
 LISTED = 20
@@ -142,7 +141,7 @@ class HopfieldNetwork(Model, Annealable):
             >>> HopfieldNetwork(2).store([1, -1], zero_diagonal=False).weights.tolist()
             [[0.5, -0.5], [-0.5, 0.5]]
         """
-        check_choice("rule", rule, ("hebbian", "storkey", "pseudo-inverse"))
+        check_choice("rule", rule, get_args(StorageRule))
         added = as_patterns(patterns, self.n_units).to(self.device)
         _check_room(self.n_units, COPIES, "to store patterns")
         stored = torch.cat([self.patterns, added.to(torch.int8)])
@@ -318,15 +317,9 @@ class HopfieldNetwork(Model, Annealable):
         fields = self.fields()
         draw = None if beta is None else partial(heat_bath, fields, beta)
         spins = as_spins("cues", cues, self.n_units).to(self.device)
-        flat, batch = spins.reshape(-1, self.n_units), spins.shape[:-1]
+        flat = spins.reshape(-1, self.n_units)
         found = follow(fields, flat, update, max_sweeps, order, generator, draw)
-        return Recall(
-            found.state.to(self.weights.dtype).reshape(spins.shape),
-            found.converged.reshape(batch),
-            found.sweeps.reshape(batch),
-            found.cycle.reshape(batch),
-            found.energy.to(self.weights.dtype).reshape(len(found.energy), *batch),
-        )
+        return found.shaped(spins.shape, self.weights.dtype)
 
     # Other forms ---------------------------------------------------------------------------------
 
@@ -402,16 +395,7 @@ class HopfieldNetwork(Model, Annealable):
             if before.holds(tensors) and torch.equal(mixed, probe):
                 return
         self._checked = self._fields = None
-        weights = self.weights.detach()
-        for name, found in (("weights", weights), ("bias", self.bias)):
-            if not found.isfinite().all():
-                raise ValueError(f"{name} must be finite, found NaN or infinity")
-        apart = (weights - weights.T).abs_().max()
-        if apart > tolerance(weights.dtype) * weights.abs().max():
-            raise ValueError(
-                f"weights must be symmetric to have an energy, found entries {apart.item():g} "
-                "apart; use (weights + weights.T) / 2"
-            )
+        check_symmetric(self.weights.detach(), self.bias.detach())
         self._checked = (Snapshot(tensors), probe)
 
     def _probe(self) -> Tensor:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from energy.boltzmann.factors import pairs_as_factors
 from energy.energy_model import EnergyModel
 from energy.ising.couplings import checked_edges, checked_field, edges_of_matrix, merged
 from energy.ising.lattice import checked_shape, lattice_edges
 from energy.ising.max_cut import read_max_cut
-from inference.exact.factor import Factor
 from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
 from inference.inputs import Values, as_tensors, as_whole, check_finite
@@ -339,16 +339,8 @@ class IsingModel(EnergyModel):
 
     def to_factor_graph(self) -> FactorGraph:
         """The same law over variables "0", "1", ...; code 0 is spin -1, code 1 is spin +1."""
-        spin = torch.tensor([-1.0, 1.0], dtype=torch.float64, device=self.device)
-        pair = spin[:, None] * spin
-        factors = [
-            Factor([str(i)], value * spin)
-            for i, value in enumerate((self.beta * self.field.double()).unbind())
-        ]
-        couplings = (self.beta * self.couplings.double()).unbind()
-        for (i, j), value in zip(self.edges.tolist(), couplings, strict=True):
-            factors.append(Factor([str(i), str(j)], value * pair))
-        return FactorGraph({str(i): 2 for i in range(self.n_units)}, factors)
+        couplings, field = self.beta * self.couplings.double(), self.beta * self.field.double()
+        return pairs_as_factors(couplings, field, self.edges.cpu().numpy(), (-1.0, 1.0))
 
     def _decoded(self, codes: Tensor) -> Tensor:
         return 2 * codes.to(torch.float32) - 1

@@ -244,12 +244,9 @@ class NeuralEnergy(Model, Annealable):
                 f'method="grid" is for vectors of one or two numbers, found events of shape '
                 f'{tuple(self.event_shape)}; use "ais"'
             )
-        count = (
-            POINTS_PER_AXIS[self.mean.numel()] if points is None else as_whole("points", points, 3)
-        )
         box = grid_limits(limits, self.mean, self.scale)
         with torch.no_grad():
-            return grid_log_partition(self._log_weight, box, count, self.mean)
+            return grid_log_partition(self._log_weight, box, points, self.mean)
 
     # Laws and chains -----------------------------------------------------------------------------
 

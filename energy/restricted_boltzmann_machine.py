@@ -21,7 +21,7 @@ from energy.rbm.learning import MachineLearner
 from energy.rbm.parted_chains import PartedChains, team_of
 from energy.rbm.pseudo_likelihood import pseudo_log_likelihood
 from energy.rbm.settings import LearningMethod, Settings
-from energy.rbm.starting_point import fit_independent, mean_bias
+from energy.rbm.starting_point import fit_independent
 from energy.rbm.two_layers import TwoLayers
 from inference.inputs import Values, as_whole
 from inference.learning.checkpoint import Checkpoint, fingerprint
@@ -252,7 +252,8 @@ class RestrictedBoltzmannMachine(TwoLayers):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 parameter.copy_(learned[name])
-            self.base_bias.copy_(mean_bias(self.layers(detached=True), rows))
+            units = self.layers(detached=True).visible
+            self.base_bias.copy_(units.independent_bias(rows))
         return self
 
     def fit_transform(

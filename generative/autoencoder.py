@@ -20,7 +20,7 @@ from torch.nn.utils import skip_init
 from generative.encoding.criterion import Criterion, Loss, Noise, Penalty
 from generative.encoding.fitting import fitted_code_shape
 from generative.encoding.terms import noisy
-from generative.trial import like_of
+from generative.trial import SAVED, as_modules, like_of
 from inference.inputs import Values, as_whole
 from inference.learning.callbacks import Callback, Evaluate
 from inference.learning.checkpoint import fingerprint
@@ -104,9 +104,7 @@ class Autoencoder(Model):
         event_shape: SupportsIndex | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        for name, network in {"encoder": encoder, "decoder": decoder}.items():
-            if not isinstance(network, nn.Module):
-                raise TypeError(f"{name} must be a torch module, found {type(network).__name__}")
+        as_modules({"encoder": encoder, "decoder": decoder})
         criterion = Criterion(penalty, float(weight), loss, noise, float(noise_level))
         if penalty == "contractive" and _mixes_rows(encoder):
             raise ValueError(
@@ -147,13 +145,8 @@ class Autoencoder(Model):
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged, or no file of such networks.
         """
-        if not (isinstance(encoder, nn.Module) and isinstance(decoder, nn.Module)):
-            raise TypeError(
-                "encoder and decoder must be modules like those that were saved, found "
-                f"{type(encoder).__name__} and {type(decoder).__name__}; files hold their "
-                "parameters only"
-            )
-        return cls._loaded(path, lambda config: cls(encoder, decoder, **config))
+        there, back = as_modules({"encoder": encoder, "decoder": decoder}, SAVED)
+        return cls._loaded(path, lambda config: cls(there, back, **config))
 
     # Codes ---------------------------------------------------------------------------------------
 

@@ -13,7 +13,10 @@ from torch.nn.functional import one_hot
 
 from inference.inputs import as_tensors, as_whole
 
-__all__ = ["Condition"]
+__all__ = ["OWN", "Condition"]
+
+#: In the configuration of a model, for an object that a file does not hold.
+OWN = "an object"
 
 
 class Condition(nn.Module):
@@ -43,6 +46,11 @@ class Condition(nn.Module):
         self.n_labels = None
         if source is not None and self.network is None:
             self.n_labels = as_whole("condition", source, least=2)
+
+    @property
+    def told(self) -> int | str | None:
+        """What a configuration says of it."""
+        return OWN if self.network is not None else self.n_labels
 
     @property
     def given(self) -> bool:

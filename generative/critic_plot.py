@@ -22,6 +22,7 @@ from generative.drawing import (
     like_given,
     write_key,
 )
+from generative.trial import one_per_row
 from inference.inputs import Values, as_whole
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, PAPER
 from inference.pictures import new_axes, plain
@@ -227,16 +228,11 @@ def _rated(
     """Ratings (n,) of places (n, columns), and their slopes (n, columns)."""
     x = torch.from_numpy(places).to(like_given(critic)).requires_grad_()
     with at_rest(critic), torch.enable_grad():
-        found = critic(x)
-        if found.shape not in ((len(x),), (len(x), 1)):
-            raise ValueError(
-                f"critic must return ({len(x)},) or ({len(x)}, 1) for points {tuple(x.shape)}, "
-                f"found {tuple(found.shape)}"
-            )
+        found = one_per_row("critic", critic(x), len(x))
         slopes = torch.zeros_like(x)
         if found.requires_grad:
             (slopes,) = torch.autograd.grad(found.sum(), x, materialize_grads=True)
-    ratings = found.detach().double().cpu().reshape(-1)
+    ratings = found.detach().double().cpu()
     if not bool(ratings.isfinite().all()):
         raise ValueError("critic must return finite ratings, found one that is not")
     return ratings.numpy(), slopes.double().cpu().numpy()

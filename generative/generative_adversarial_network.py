@@ -95,6 +95,7 @@ class GenerativeAdversarialNetwork(AdversarialModel):
     """
 
     role: ClassVar[str] = "discriminator"
+    headline: ClassVar[str] = "value"
     discriminator: nn.Module
 
     def __init__(
@@ -118,15 +119,8 @@ class GenerativeAdversarialNetwork(AdversarialModel):
         if not 0 < unrolled_lr < math.inf:
             raise ValueError(f"unrolled_lr must be positive and finite, found {unrolled_lr}")
         steps = as_whole("unrolled_steps", unrolled_steps, least=0)
-        super().__init__(
-            generator,
-            discriminator,
-            latent_dim=latent_dim,
-            pack=pack,
-            condition=condition,
-            divergence_weight=divergence_weight,
-            standardize=standardize,
-        )
+        shared = latent_dim, pack, condition, divergence_weight, standardize
+        super().__init__(generator, discriminator, *shared)
         self.loss: Loss = loss
         self.r1 = float(r1)
         self.unrolled_steps, self.unrolled_lr = steps, float(unrolled_lr)
@@ -244,7 +238,3 @@ class GenerativeAdversarialNetwork(AdversarialModel):
             self.unrolled_lr,
         )
         return generator_loss(self.loss, rated(answered, game.fake))
-
-    def _headline(self) -> str:
-        """The value of the game."""
-        return "value"

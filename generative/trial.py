@@ -5,14 +5,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["evaluating", "like_of", "tried"]
+__all__ = ["SAVED", "as_modules", "evaluating", "like_of", "one_per_row", "tried"]
+
+#: What a network must be that is handed in for a file.
+SAVED = "a module like the one that was saved, as files hold parameters only"
+
+
+def as_modules(networks: Mapping[str, object], wanted: str = "a torch module") -> list[nn.Module]:
+    """Networks as they were passed, by name.
+
+    Raises:
+        TypeError: for what is none.
+    """
+    found = []
+    for name, network in networks.items():
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"{name} must be {wanted}, found {type(network).__name__}")
+        found.append(network)
+    return found
 
 
 def like_of(*networks: nn.Module) -> Tensor:
@@ -79,3 +96,17 @@ def tried(name: str, network: Callable[..., Any], *inputs: Tensor | None) -> Ten
     if not isinstance(found, Tensor):
         raise ValueError(f"{name} must return a tensor, found {type(found).__name__}")
     return found
+
+
+def one_per_row(name: str, found: Tensor, rows: int) -> Tensor:
+    """What a network made of so many rows as numbers, (rows,).
+
+    Raises:
+        ValueError: if it is not one for each.
+    """
+    if found.shape not in ((rows,), (rows, 1)):
+        raise ValueError(
+            f"{name} must return one number per row, (batch,) or (batch, 1), found "
+            f"{tuple(found.shape)} for {rows} rows"
+        )
+    return found.flatten()

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from generative.condition import Condition
-from generative.trial import like_of
+from generative.condition import OWN, Condition
+from generative.trial import SAVED, as_modules, like_of
 from generative.vae.coder import Coder, draw, path_between
 from generative.vae.collapse import CollapseReport, collapse_report, kl_by_number
 from generative.vae.importance import importance_bound
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["VariationalAutoencoder"]
-
-#: In the configuration of a model, for objects that a file does not hold.
-OWN = "an object"
 
 
 class VariationalAutoencoder(Model):
@@ -95,9 +92,7 @@ class VariationalAutoencoder(Model):
         prior: Prior | None = None,
     ) -> None:
         super().__init__()
-        for name, network in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(network, nn.Module):
-                raise TypeError(f"{name} must be a torch module, found {type(network).__name__}")
+        as_modules({"encoder": encoder, "decoder": decoder})
         if prior is not None and not isinstance(prior, Prior):
             raise TypeError(f"prior must be a Prior or None, found {type(prior).__name__}")
         self.latent_dim = as_whole("latent_dim", latent_dim, least=1)
@@ -112,12 +107,11 @@ class VariationalAutoencoder(Model):
 
     def config(self) -> dict[str, Any]:
         """What, with the state, the networks and parts that are objects, determines the model."""
-        labels = self.condition.n_labels
         return {
             "latent_dim": self.latent_dim,
             "likelihood": self._likelihood_name,
             "beta": self.beta,
-            "condition": OWN if self.condition.network is not None else labels,
+            "condition": self.condition.told,
             "prior": None if isinstance(self.prior, NormalPrior) else OWN,
         }
 
@@ -147,18 +141,14 @@ class VariationalAutoencoder(Model):
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged, or no file of such networks.
         """
-        if encoder is None or decoder is None:
-            raise TypeError(
-                "encoder and decoder must be modules like those that were saved; files hold "
-                "their parameters only"
-            )
+        there, back = as_modules({"encoder": encoder, "decoder": decoder}, SAVED)
         given = {"likelihood": likelihood, "condition": condition, "prior": prior}
 
         def build(config: dict[str, Any]) -> Self:
             parts = {**config, **{name: part for name, part in given.items() if part is not None}}
             if missing := [name for name, part in parts.items() if part == OWN]:
                 raise ValueError(f"the model was made with an own {missing[0]}; pass one like it")
-            return cls(encoder, decoder, **parts)
+            return cls(there, back, **parts)
 
         return cls._loaded(path, build).eval()
 

@@ -86,6 +86,7 @@ class WassersteinGAN(AdversarialModel):
     """
 
     role: ClassVar[str] = "critic"
+    headline: ClassVar[str] = "gap"
     critic: nn.Module
 
     def __init__(
@@ -106,15 +107,8 @@ class WassersteinGAN(AdversarialModel):
     ) -> None:
         own = Constraint(constraint, float(clip), float(penalty_weight), bool(one_sided))
         steps = as_whole("critic_steps", critic_steps, least=1)
-        super().__init__(
-            generator,
-            critic,
-            latent_dim=latent_dim,
-            pack=pack,
-            condition=condition,
-            divergence_weight=divergence_weight,
-            standardize=standardize,
-        )
+        shared = latent_dim, pack, condition, divergence_weight, standardize
+        super().__init__(generator, critic, *shared)
         own.impose(critic)
         self.constraint, self.critic_steps = own, steps
 
@@ -212,10 +206,6 @@ class WassersteinGAN(AdversarialModel):
     def _generator_loss(self, game: Round) -> Tensor:
         """Minus the mean rating of samples."""
         return -self._rated(game.fake, game.told).mean()
-
-    def _headline(self) -> str:
-        """The gap."""
-        return "gap"
 
     def _turns(self) -> int:
         """Steps of the critic for one of the generator."""

@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -18,9 +18,10 @@ from torch import Tensor
 from energy.boltzmann.dense_law import DenseLaw, DenseState
 from energy.boltzmann.exact import Moments, check_free, clamped_moments
 from inference.inputs import as_whole
-from inference.progress import progress_bar
+from inference.learning.schedule import Schedule
+from inference.learning.trainer import Learner, train
 
-__all__ = ["LearningMethod", "Numbers", "Settings", "first_weights", "learn", "mean_field"]
+__all__ = ["LearningMethod", "Settings", "first_weights", "learn", "mean_field"]
 
 LearningMethod: TypeAlias = Literal["exact", "persistent"]
 
@@ -35,13 +36,6 @@ ROUNDS = 30
 
 #: Standard deviation of the first weights of hidden units.
 SPREAD = 0.1
-
-
-class Numbers(NamedTuple):
-    """Parameters: W, symmetric with a diagonal of zeros, (n, n), and b, (n,)."""
-
-    weights: Tensor
-    bias: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,13 +66,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.method not in get_args(LearningMethod):
             raise ValueError(f'method must be "exact" or "persistent", found {self.method!r}')
-        for name in ("epochs", "batch_size", "chains", "k"):
-            if name != "epochs" or self.epochs is not None:
-                as_whole(name, getattr(self, name), least=1)
-        for name in ("lr", "l2"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, found {value}")
+        _ = self.schedule
+        for name in ("chains", "k"):
+            as_whole(name, getattr(self, name), least=1)
+        if not 0 <= self.l2 < math.inf:
+            raise ValueError(f"l2 must be at least 0 and finite, found {self.l2}")
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast."""
+        return Schedule(self.epochs, self.batch_size, self.lr, STEPS[self.method])
 
 
 def first_weights(
@@ -108,7 +105,8 @@ def first_weights(
 
 
 def learn(
-    numbers: Numbers,
+    weights: Tensor,
+    bias: Tensor,
     rows: Tensor,
     settings: Settings,
     temperature: float,
@@ -116,66 +114,82 @@ def learn(
     generator: torch.Generator,
     *,
     progress: bool | None = None,
-) -> tuple[Numbers, list[dict[str, Any]]]:
-    """Parameters learned from rows, and what happened in every epoch.
+) -> list[dict[str, Any]]:
+    """Change parameters in place; what happened in every epoch.
 
     Arguments:
-        numbers: parameters to start from, float64.
+        weights: W, symmetric with a diagonal of zeros, (n, n), float64.
+        bias: b, (n,), float64.
         rows: all units, -1 for one that is not known, (R, n).
         settings: how to learn.
         temperature: T.
         allowed: which pairs may have weights, (n, n), zeros and ones.
-        generator: of the draws.
+        generator: of order and draws.
         progress: a bar; None shows it on a terminal.
 
     Raises:
         ValueError: more unknown units than the method can deal with.
     """
-    numbers = Numbers(*[part.clone() for part in numbers])
+    schedule = settings.schedule
     if settings.method == "exact":
         check_free(torch.full_like(rows[:1], -1))
         phases: _Exact | _Persistent = _Exact(rows)
+        # All rows in every step.
+        schedule = replace(schedule, batch_size=len(rows))
     else:
         phases = _Persistent(rows, settings, generator)
-    epochs = settings.epochs or math.ceil(STEPS[settings.method] / phases.per_epoch)
-    total, taken = phases.per_epoch * epochs, 0
-    history: list[dict[str, Any]] = []
-    with progress_bar(epochs, "learning", progress) as bar:
-        for epoch in range(epochs):
-            figures = []
-            for batch in phases.batches():
-                cold = Numbers(numbers.weights / temperature, numbers.bias / temperature)
-                gap, figure = phases.gap(cold, batch)
-                rate = settings.lr * (1 - taken / total)
-                taken += 1
-                step = rate / temperature
-                numbers.weights.mul_(1 - rate * settings.l2).add_(gap * allowed, alpha=step)
-                numbers.bias.add_(gap.diagonal(), alpha=step)
-                figures.append(figure)
-            mean = float(torch.stack(figures).mean())
-            history.append({"epoch": epoch + 1, phases.figure: mean})
-            bar.update(1)
-    return numbers, history
+    learner = _TwoPhases(weights, bias, phases, settings.l2, temperature, allowed)
+    return train(learner, rows, schedule, generator, progress=progress)[1]
+
+
+class _TwoPhases(Learner[Tensor]):
+    """Steps by how far the data's means are from the machine's."""
+
+    def __init__(
+        self,
+        weights: Tensor,
+        bias: Tensor,
+        phases: _Exact | _Persistent,
+        l2: float,
+        temperature: float,
+        allowed: Tensor,
+    ) -> None:
+        self.parameters = {"weights": weights, "bias": bias}
+        self._phases, self._l2, self._temperature = phases, l2, temperature
+        self._allowed, self._figures = allowed, list[Tensor]()
+
+    def step(self, batch: Tensor, rate: float, taken: int, generator: torch.Generator) -> None:
+        """Change the parameters on some rows; see ``Learner.step``."""
+        weights, bias = self.parameters["weights"], self.parameters["bias"]
+        cold = weights / self._temperature, bias / self._temperature
+        gap, figure = self._phases.gap(*cold, batch, generator)
+        step = rate / self._temperature
+        weights.mul_(1 - rate * self._l2).add_(gap * self._allowed, alpha=step)
+        bias.add_(gap.diagonal(), alpha=step)
+        self._figures.append(figure)
+
+    def report(self) -> dict[str, float]:
+        """The figure of the phases, as a mean over the epoch."""
+        mean = float(torch.stack(self._figures).mean())
+        self._figures.clear()
+        return {self._phases.figure: mean}
 
 
 class _Exact:
     """Both phases summed over all states; what is reported is the log-likelihood before a step."""
 
     figure = "log_likelihood"
-    per_epoch = 1
 
     def __init__(self, rows: Tensor) -> None:
         self._rows, self._counts = torch.unique(rows, dim=0, return_counts=True)
         self._nothing = torch.full_like(rows[:1], -1)
 
-    def batches(self) -> list[Tensor]:
-        """All rows, each once."""
-        return [self._rows]
-
-    def gap(self, cold: Numbers, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Pair means of the data minus those of the machine, (n, n), and the figure, ()."""
-        data = clamped_moments(*cold, batch, self._counts)
-        model = clamped_moments(*cold, self._nothing)
+    def gap(
+        self, weights: Tensor, bias: Tensor, batch: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Pair means of all data minus those of the machine, (n, n), and the figure, ()."""
+        data = clamped_moments(weights, bias, self._rows, self._counts)
+        model = clamped_moments(weights, bias, self._nothing)
         share = self._counts.to(data.log_sums) / self._counts.sum()
         return data.pairs - model.pairs, share @ data.log_sums - model.log_sums[0]
 
@@ -186,29 +200,20 @@ class _Persistent:
     figure = "mean_gap"
 
     def __init__(self, rows: Tensor, settings: Settings, generator: torch.Generator) -> None:
-        self._rows, self._generator, self._sweeps = rows, generator, settings.k
-        self._size = min(settings.batch_size, len(rows))
-        self.per_epoch = len(rows) // self._size
-        self._few = int((rows < 0).sum(1).max()) <= FEW_FREE
-        shape = (rows.shape[1], settings.chains)
-        device = rows.device
+        few = int((rows < 0).sum(1).max()) <= FEW_FREE
+        self._summed, self._sweeps = clamped_moments if few else mean_field, settings.k
+        shape, device = (rows.shape[1], settings.chains), rows.device
         uniform = torch.rand(shape, dtype=torch.float64, device=device, generator=generator)
         self._chains = DenseState((uniform < 0.5).double().T)
 
-    def batches(self) -> list[Tensor]:
-        """Rows in random order; what is left over waits for the next epoch."""
-        order = torch.randperm(
-            len(self._rows), generator=self._generator, device=self._rows.device
-        )
-        return list(self._rows[order[: self.per_epoch * self._size]].split(self._size))
-
-    def gap(self, cold: Numbers, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Pair means of the data minus those of the chains, (n, n), and the figure, ()."""
-        summed = clamped_moments if self._few else mean_field
-        law = DenseLaw(*cold)
-        self._chains = law.run(self._chains, [1.0] * self._sweeps, self._generator)
+    def gap(
+        self, weights: Tensor, bias: Tensor, batch: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Pair means of rows minus those of the chains, (n, n), and the figure, ()."""
+        law = DenseLaw(weights, bias)
+        self._chains = law.run(self._chains, [1.0] * self._sweeps, generator)
         x = self._chains.units
-        gap = summed(*cold, batch).pairs - x.T @ x / len(x)
+        gap = self._summed(weights, bias, batch).pairs - x.T @ x / len(x)
         return gap, gap.diagonal().abs().mean()
 
 

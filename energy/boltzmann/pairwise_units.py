@@ -191,7 +191,8 @@ class PairwiseUnits(EnergyModel):
 
     def to_factor_graph(self) -> FactorGraph:
         """The same law over variables "0", "1", ..., visible units first."""
-        return pairs_as_factors(*self._cold(), pairs_of(self._pairs()))
+        (weights, bias), pairs = self._cold(), pairs_of(self._pairs())
+        return pairs_as_factors(weights[pairs[:, 0], pairs[:, 1]], bias, pairs)
 
     def _dense_law(self) -> DenseLaw:
         """The law that can hold units, in the type of all sweeps."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inference.inputs import Values, as_tensors, tolerance
 
-__all__ = ["checked_couplings", "checked_mask", "checked_units"]
+__all__ = ["check_symmetric", "checked_couplings", "checked_mask", "checked_units"]
 
 
 def checked_units(name: str, x: Values, size: int, missing: bool = False) -> Tensor:
@@ -48,6 +48,23 @@ def checked_units(name: str, x: Values, size: int, missing: bool = False) -> Ten
     return units.detach()
 
 
+def check_symmetric(weights: Tensor, bias: Tensor) -> None:
+    """Refuse weights that have no energy.
+
+    Raises:
+        ValueError: not symmetric, NaN or infinity.
+    """
+    for name, values in (("weights", weights), ("bias", bias)):
+        if not bool(values.isfinite().all()):
+            raise ValueError(f"{name} must be finite, found NaN or infinity")
+    apart = (weights - weights.T).abs_().max()
+    if bool(apart > tolerance(weights.dtype) * weights.abs().max()):
+        raise ValueError(
+            f"weights must be symmetric to have an energy, found entries {apart.item():g} apart; "
+            "use (weights + weights.T) / 2"
+        )
+
+
 def checked_couplings(weights: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
     """Weights without their diagonal.
 
@@ -59,15 +76,7 @@ def checked_couplings(weights: Tensor, bias: Tensor, mask: Tensor | None) -> Ten
         [[0.0, 1.0], [1.0, 0.0]]
     """
     found = weights.detach()
-    for name, values in (("weights", found), ("bias", bias)):
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"{name} must be finite, found NaN or infinity")
-    apart = (found - found.T).abs().max()
-    if bool(apart > tolerance(found.dtype) * found.abs().max()):
-        raise ValueError(
-            f"weights must be symmetric, found entries {apart.item():g} apart; use "
-            "(weights + weights.T) / 2"
-        )
+    check_symmetric(found, bias)
     kept = ~torch.eye(len(bias), dtype=torch.bool, device=weights.device)
     if mask is not None:
         outside = (found != 0) & ~mask & kept

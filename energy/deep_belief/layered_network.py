@@ -21,9 +21,10 @@ from energy.deep_belief.exact import exact_log_prob
 from energy.energy_model import PartitionMethod
 from energy.rbm.exact import exact_log_partition, summed_states
 from energy.rbm.layers import Layers
+from energy.rbm.rows import check_rows, read_units
 from energy.rbm.units import BernoulliUnits
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
-from inference.inputs import Values, as_tensors, as_whole
+from inference.inputs import Values, as_whole
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.rows import mean_over_rows
@@ -240,18 +241,9 @@ class LayeredNetwork(Model):
     def _rows(self, name: str, x: Values) -> Tensor:
         """Rows of visible units, checked."""
         rows = self._visible(name, x)
-        if rows.ndim != 2:
-            raise ValueError(
-                f"{name} must be (n, {rows.shape[-1]}) rows, found {tuple(rows.shape)}"
-            )
+        check_rows(name, rows, rows.shape[-1])
         return rows
 
     def _visible(self, name: str, x: Values) -> Tensor:
         """Visible units, checked, in the type of the weights."""
-        (values,), size = as_tensors(**{name: x}), self.layer_sizes[0]
-        if values.ndim == 0 or values.shape[-1] != size:
-            raise ValueError(
-                f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
-            )
-        BernoulliUnits().check(name, values)
-        return values.to(self.top.weights)
+        return read_units(name, x, self.layer_sizes[0], BernoulliUnits(), self.top.weights)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from energy.rbm.layers import Layers
-from energy.rbm.starting_point import mean_bias
 
 __all__ = ["Start", "independent_biases", "start_at_random", "start_turned"]
 
@@ -81,6 +80,5 @@ def independent_biases(layers: Layers, rows: Tensor, label: Tensor) -> Tensor:
         >>> found.exp().tolist()
         [1.0, 1.5, 0.5]
     """
-    own = mean_bias(layers, rows)
     shares = label.sum(0) + 0.5
-    return torch.cat([own, shares.log()])
+    return torch.cat([layers.visible.independent_bias(rows), shares.log()])

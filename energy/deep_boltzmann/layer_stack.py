@@ -20,9 +20,10 @@ from energy.energy_model import EnergyModel
 from energy.rbm.exact import exact_log_partition
 from energy.rbm.law import LayerLaw
 from energy.rbm.layers import Layers
+from energy.rbm.rows import check_rows, read_units
 from energy.rbm.units import BernoulliUnits
 from inference.exact.graph import FactorGraph
-from inference.inputs import Values, as_tensors, as_whole
+from inference.inputs import Values, as_whole
 from inference.random import GeneratorLike, as_generator
 
 __all__ = ["LayerStack"]
@@ -248,18 +249,9 @@ class LayerStack(EnergyModel):
     def _rows(self, name: str, v: Values) -> Tensor:
         """Rows of visible units, checked."""
         rows = self._units(name, v, self.n_visible)
-        if rows.ndim != 2:
-            raise ValueError(
-                f"{name} must be (n, {self.n_visible}) rows, found {tuple(rows.shape)}"
-            )
+        check_rows(name, rows, self.n_visible)
         return rows
 
     def _units(self, name: str, x: Values, size: int) -> Tensor:
         """Units, checked, in the type of the weights."""
-        (values,) = as_tensors(**{name: x})
-        if values.ndim == 0 or values.shape[-1] != size:
-            raise ValueError(
-                f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
-            )
-        BernoulliUnits().check(name, values)
-        return values.to(self.weights[0])
+        return read_units(name, x, size, BernoulliUnits(), self.weights[0])

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from energy.hopfield.fields import DenseFields, Fields, OverlapFields
 from energy.hopfield.recall import Update, check_choice, follow
-from energy.hopfield.rules import pseudo_inverse, storkey
+from energy.hopfield.rules import StorageRule, pseudo_inverse, storkey
 from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.progress import progress_bar
@@ -166,7 +167,7 @@ def overlap_after_recall(
     n_units: int,
     loads: Sequence[float] | Tensor,
     *,
-    rule: str = "hebbian",
+    rule: StorageRule = "hebbian",
     trials: int = 10,
     cues: int = 20,
     flips: float = 0.0,
@@ -207,7 +208,7 @@ def overlap_after_recall(
         >>> [mean > 0.9 for mean in found.mean.tolist()]
         [True, False]
     """
-    check_choice("rule", rule, ("hebbian", "storkey", "pseudo-inverse"))
+    check_choice("rule", rule, get_args(StorageRule))
     n_units, trials = as_whole("n_units", n_units, least=1), as_whole("trials", trials, least=1)
     cues = as_whole("cues", cues, least=1)
     if not 0 <= flips <= 1:
@@ -249,7 +250,7 @@ def _pattern_counts(n_units: int, loads: Sequence[float] | Tensor) -> list[int]:
     return counts
 
 
-def _check_memory(n_units: int, n_patterns: int, rule: str) -> None:
+def _check_memory(n_units: int, n_patterns: int, rule: StorageRule) -> None:
     """Refuse what would not fit."""
     needed = 12 * n_units * n_patterns + (0 if rule == "hebbian" else 32 * n_units**2)
     if needed > free_memory():
@@ -266,7 +267,7 @@ def _random_spins(rows: int, columns: int, generator: torch.Generator) -> Tensor
     return bits.float().mul_(2).sub_(1)
 
 
-def _fields(patterns: Tensor, rule: str) -> Fields:
+def _fields(patterns: Tensor, rule: StorageRule) -> Fields:
     """Couplings by a rule, without a diagonal."""
     n_units = patterns.shape[1]
     bias = torch.zeros(n_units, dtype=torch.float64, device=patterns.device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -42,6 +42,18 @@ class Recall:
     cycle: Tensor
     energy: Tensor
 
+    def shaped(self, shape: torch.Size, dtype: torch.dtype | None = None) -> Recall:
+        """The same of cues of that shape, (..., d); states and energies of another type."""
+        state, energy = self.state.to(dtype=dtype), self.energy.to(dtype=dtype)
+        batch = shape[:-1]
+        return Recall(
+            state.reshape(shape),
+            self.converged.reshape(batch),
+            self.sweeps.reshape(batch),
+            self.cycle.reshape(batch),
+            energy.reshape(len(energy), *batch),
+        )
+
 
 def follow(
     dynamics: Dynamics,
@@ -67,8 +79,8 @@ def follow(
         TypeError: if ``max_sweeps`` is no whole number.
         ValueError: if it is negative, or an option is none.
     """
-    check_choice("update", update, ("asynchronous", "synchronous"))
-    check_choice("order", order, ("random", "sequential"))
+    check_choice("update", update, get_args(Update))
+    check_choice("order", order, get_args(Order))
     max_sweeps = as_whole("max_sweeps", max_sweeps, least=0)
     device = dynamics.uncounted.device
     source = as_generator(generator, device)

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor
 
-__all__ = ["hebbian", "is_hebbian", "pseudo_inverse", "storkey"]
+__all__ = ["StorageRule", "hebbian", "is_hebbian", "pseudo_inverse", "storkey"]
+
+StorageRule: TypeAlias = Literal["hebbian", "storkey", "pseudo-inverse"]
 
 #: Rows of couplings that are made at a time where the whole matrix is not wanted.
 ROWS = 512

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
+from inference.inputs import as_whole
 
 __all__ = ["POINTS_PER_AXIS", "grid_limits", "grid_log_partition", "grid_points"]
 
@@ -76,7 +77,7 @@ def grid_points(limits: Sequence[tuple[float, float]], points: int, like: Tensor
 def grid_log_partition(
     log_weight: Callable[[Tensor], Tensor],
     limits: Sequence[tuple[float, float]],
-    points: int,
+    points: int | None,
     like: Tensor,
 ) -> Tensor:
     """Log of the integral over a box, nats, () float64.
@@ -87,7 +88,7 @@ def grid_log_partition(
     Arguments:
         log_weight: (row,) of rows (row, d).
         limits: (low, high) of every axis.
-        points: on each axis.
+        points: on each axis; None for 4001 or 501.
         like: type and device of the rows.
 
     Raises:
@@ -103,9 +104,10 @@ def grid_log_partition(
         >>> round(log_z.item() / (0.5 * math.log(2 * math.pi)), 5)
         1.0
     """
-    rows = grid_points(limits, points, like)
+    count = POINTS_PER_AXIS[len(limits)] if points is None else as_whole("points", points, least=3)
+    rows = grid_points(limits, count, like)
     logs = torch.cat([log_weight(part).double() for part in rows.split(ROWS)])
-    table = logs.reshape([points] * len(limits))
+    table = logs.reshape([count] * len(limits))
     edges = [table.select(axis, end).amax() for axis in range(table.ndim) for end in (0, -1)]
     left = float(torch.stack(edges).amax() - logs.amax())
     if not left < math.log(LEFT):
@@ -113,5 +115,5 @@ def grid_log_partition(
             f"limits must hold the whole density, found {math.exp(left):.1e} of its largest value "
             "at the border; pass wider limits, or confine the energy"
         )
-    cell = sum(math.log((high - low) / (points - 1)) for low, high in limits)
+    cell = sum(math.log((high - low) / (count - 1)) for low, high in limits)
     return logs.logsumexp(0) + cell

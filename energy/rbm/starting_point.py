@@ -12,7 +12,7 @@ from torch import Tensor
 from energy.rbm.layers import Layers
 from energy.rbm.units import GaussianUnits
 
-__all__ = ["fit_independent", "mean_bias"]
+__all__ = ["fit_independent"]
 
 
 def fit_independent(layers: Layers, rows: Tensor) -> None:
@@ -30,19 +30,4 @@ def fit_independent(layers: Layers, rows: Tensor) -> None:
     if isinstance(layers.visible, GaussianUnits):
         variance = rows.var(0, correction=0)
         layers.visible.log_precision.copy_(-torch.where(variance > 0, variance, 1.0).log())
-    layers.visible_bias.copy_(mean_bias(layers, rows))
-
-
-def mean_bias(layers: Layers, rows: Tensor) -> Tensor:
-    """Biases of independent visible units with the means of rows, (n_visible,).
-
-    To units 0 and 1 one row between them is added, so that constant features stay finite.
-
-    Example:
-        >>> from energy.rbm.units import BernoulliUnits
-        >>> nothing = torch.zeros(1, 1), torch.zeros(1), torch.zeros(1)
-        >>> layers = Layers(*nothing, BernoulliUnits(), BernoulliUnits())
-        >>> mean_bias(layers, torch.ones(2, 1)).sigmoid().tolist()  # 2.5 of 3
-        [0.8333333134651184]
-    """
-    return layers.visible.independent_bias(rows)
+    layers.visible_bias.copy_(layers.visible.independent_bias(rows))

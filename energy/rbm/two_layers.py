@@ -17,9 +17,9 @@ from energy.rbm.factors import layers_as_factors
 from energy.rbm.kinds import HiddenKind, VisibleKind, check_kinds, hidden_units, visible_units
 from energy.rbm.law import LayerLaw
 from energy.rbm.layers import Layers
-from energy.rbm.units import Units
+from energy.rbm.rows import read_units
 from inference.exact.graph import FactorGraph
-from inference.inputs import Values, as_tensors, as_whole
+from inference.inputs import Values, as_whole
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_importance import LogPartition
 
@@ -206,17 +206,8 @@ class TwoLayers(EnergyModel):
 
     def _visible(self, name: str, x: Values) -> Tensor:
         """Visible units, checked."""
-        return self._layer(name, x, self.n_visible, self.layers().visible)
+        return read_units(name, x, self.n_visible, self.layers().visible, self.weights)
 
     def _hidden(self, name: str, x: Values) -> Tensor:
         """Hidden units, checked."""
-        return self._layer(name, x, self.n_hidden, self.layers().hidden)
-
-    def _layer(self, name: str, x: Values, size: int, units: Units) -> Tensor:
-        """Units of a layer in the type of the weights."""
-        (values,) = as_tensors(**{name: x})
-        if values.ndim == 0 or values.shape[-1] != size:
-            raise ValueError(
-                f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
-            )
-        return units.encode(name, values).to(self.weights)
+        return read_units(name, x, self.n_hidden, self.layers().hidden, self.weights)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from generative.condition import Condition
+from generative.condition import OWN, Condition
 from generative.gan.conditions import divergence_of, features_of, known_features
 from generative.gan.packing import packed
 from generative.gan.parts import ends_bounded, latent_dim_of, reads_rows_apart, try_networks
-from generative.trial import like_of
+from generative.trial import SAVED, as_modules, like_of
 from inference.inputs import Values, as_tensors, as_whole
 from inference.learning.callbacks import Callback
 from inference.learning.checkpoint import fingerprint
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["AdversarialModel", "Round"]
-
-#: In the configuration of a model, for a condition network, which a file does not hold.
-OWN = "an object"
 
 #: Numbers in rows that are made or judged at a time.
 BLOCK = 2**24
@@ -86,14 +83,14 @@ class AdversarialModel(Model):
     event_shape: tuple[int, ...] | None
     generator: nn.Module
 
-    #: What the judge is called.
+    #: What the judge is called, and the figure that a bar shows.
     role: ClassVar[str]
+    headline: ClassVar[str]
 
     def __init__(
         self,
         generator: nn.Module,
         judge: nn.Module,
-        *,
         latent_dim: int | None,
         pack: int,
         condition: int | nn.Module | None,
@@ -101,9 +98,7 @@ class AdversarialModel(Model):
         standardize: bool | None,
     ) -> None:
         super().__init__()
-        for name, network in (("generator", generator), (self.role, judge)):
-            if not isinstance(network, nn.Module):
-                raise TypeError(f"{name} must be a torch module, found {type(network).__name__}")
+        as_modules({"generator": generator, self.role: judge})
         if not 0 <= divergence_weight < math.inf:
             raise ValueError(f"divergence_weight must be at least 0, found {divergence_weight}")
         self.pack = as_whole("pack", pack, least=1)
@@ -128,7 +123,7 @@ class AdversarialModel(Model):
         return {
             "latent_dim": self.latent_dim,
             "pack": self.pack,
-            "condition": OWN if self.condition.network is not None else self.condition.n_labels,
+            "condition": self.condition.told,
             "divergence_weight": self.divergence_weight,
             "standardize": self.standardize,
             "event_shape": None if self.event_shape is None else list(self.event_shape),
@@ -261,7 +256,7 @@ class AdversarialModel(Model):
             callbacks=callbacks,
             checkpoint=checkpoint,
             about=about,
-            headline=self._headline(),
+            headline=self.headline,
             progress=progress,
         )
         return self
@@ -308,10 +303,6 @@ class AdversarialModel(Model):
     @abstractmethod
     def _generator_loss(self, game: Round) -> Tensor:
         """What the generator descends; the generated rows have a graph."""
-
-    @abstractmethod
-    def _headline(self) -> str:
-        """The figure that a bar shows."""
 
     def _turns(self) -> int:
         """Steps of the judge for one of the generator."""
@@ -422,12 +413,7 @@ class AdversarialModel(Model):
         cls, path: str | os.PathLike[str], networks: Mapping[str, nn.Module | None], condition: Any
     ) -> Self:
         """The model in a file, around networks that are handed in."""
-        given = {k: x for k, x in networks.items() if isinstance(x, nn.Module)}
-        for name in networks.keys() - given.keys():
-            raise TypeError(
-                f"{name} must be a module like the one that was saved, found "
-                f"{type(networks[name]).__name__}; files hold parameters only"
-            )
+        generator, judge = as_modules(networks, SAVED)
 
         def build(config: dict[str, Any]) -> Self:
             event, own = config.pop("event_shape"), config.pop("condition")
@@ -436,7 +422,7 @@ class AdversarialModel(Model):
                     "condition must be the module that makes features of conditions, if and only "
                     f"if the model was made with one, found {type(condition).__name__}"
                 )
-            model = cls(*given.values(), condition=condition if own == OWN else own, **config)
+            model = cls(generator, judge, condition=condition if own == OWN else own, **config)
             if event is not None:
                 model._know(event)
             return model

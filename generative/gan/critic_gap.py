@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.gan.constraints import Constraint, ConstraintName
-from generative.trial import like_of
+from generative.trial import as_modules, like_of, one_per_row
 from inference.inputs import Values
 from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
@@ -131,8 +131,7 @@ def estimate_earth_movers(
         >>> round(found.distance, 1)
         0.5
     """
-    if not isinstance(critic, nn.Module):
-        raise TypeError(f"critic must be a torch module, found {type(critic).__name__}")
+    as_modules({"critic": critic})
     rule = Constraint(constraint, float(clip), float(penalty_weight), bool(one_sided))
     clips = rule.kind == "clip"
     schedule = Schedule(None, batch_size, (5e-4 if clips else 1e-3) if lr is None else lr, steps)
@@ -141,7 +140,7 @@ def estimate_earth_movers(
     low = read_rows("y", y, high.shape[1:], like).detach()
     source = as_generator(generator, like.device)
     with torch.no_grad():
-        _ratings(critic, high[:2])
+        one_per_row("critic", critic(high[:2]), len(high[:2]))
     rule.impose(critic)
 
     def loss(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -167,7 +166,7 @@ def estimate_earth_movers(
         description="critic",
     )
     with torch.no_grad():
-        means = [_ratings(critic, rows).double().mean() for rows in (high, low)]
+        means = [critic(rows).double().mean() for rows in (high, low)]
     gap = float(means[0] - means[1])
     return CriticGap(gap, _distance(gap, rule), history)
 
@@ -177,14 +176,3 @@ def _distance(gap: float, rule: Constraint) -> float | None:
     if rule.penalises and rule.one_sided:
         return corrected_gap(gap, rule.penalty_weight)
     return max(gap, 0.0) if rule.kind == "spectral" else None
-
-
-def _ratings(critic: nn.Module, rows: Tensor) -> Tensor:
-    """Numbers (n,) of rows."""
-    found = critic(rows)
-    if found.shape not in ((len(rows),), (len(rows), 1)):
-        raise ValueError(
-            f"critic must return one number per row, (batch,) or (batch, 1), found "
-            f"{tuple(found.shape)} for {tuple(rows.shape)}"
-        )
-    return found.flatten()

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from generative.gan.packing import packed
-from generative.trial import evaluating, tried
+from generative.trial import evaluating, one_per_row, tried
 
 __all__ = ["ends_bounded", "latent_dim_of", "reads_rows_apart", "try_networks"]
 
@@ -120,9 +120,4 @@ def try_networks(
             )
         told = None if features is None else packed(features, pack)
         found = tried(role, judge, packed(rows, pack), told)
-    wanted = len(z) // pack
-    if found.shape not in ((wanted,), (wanted, 1)):
-        raise ValueError(
-            f"{role} must return one number per row, (batch,) or (batch, 1), found "
-            f"{tuple(found.shape)} for a batch of {wanted}"
-        )
+    one_per_row(role, found, len(z) // pack)

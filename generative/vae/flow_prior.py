@@ -103,12 +103,12 @@ class FlowPrior(Prior):
 
     def log_prob(self, z: Tensor, encode: Encode) -> Tensor:
         """Log density, (...), nats, of z (..., latent_dim)."""
-        y = z.reshape(-1, self.latent_dim)
+        y = z.reshape(-1, z.shape[-1])
         growth = y.new_zeros(len(y))
         for coupling in self.couplings:
             y, more = coupling(y)
             growth = growth + more
-        found = growth - 0.5 * (y.square().sum(1) + self.latent_dim * LOG_2PI)
+        found = growth - 0.5 * (y.square().sum(1) + y.shape[1] * LOG_2PI)
         return found.view(z.shape[:-1])
 
     def sample(self, like: Tensor, encode: Encode, generator: torch.Generator) -> Tensor:
@@ -118,14 +118,3 @@ class FlowPrior(Prior):
             for coupling in reversed(self.couplings):
                 z = coupling.inverse(z)  # pyright: ignore[reportCallIssue]
         return z
-
-    def check(self, latent_dim: int, conditional: bool) -> None:
-        """Refuse another number of latent numbers.
-
-        Raises:
-            ValueError: then.
-        """
-        if self.latent_dim != latent_dim:
-            raise ValueError(
-                f"prior is of {self.latent_dim} numbers, found latent_dim={latent_dim}"
-            )

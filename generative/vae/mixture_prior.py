@@ -81,7 +81,7 @@ class MixturePrior(Prior):
     ) -> None:
         super().__init__()
         k = as_whole("n_components", n_components, least=1)
-        d = as_whole("latent_dim", latent_dim, least=1)
+        d = self.latent_dim = as_whole("latent_dim", latent_dim, least=1)
         self.mean = nn.Parameter(torch.randn(k, d, generator=as_generator(generator)))
         self.log_variance = nn.Parameter(torch.zeros(k, d))
         self.logits = nn.Parameter(torch.zeros(k))
@@ -95,17 +95,6 @@ class MixturePrior(Prior):
         """Independent draws, as ``like`` (n, latent_dim)."""
         chosen = categorical(self.logits, len(like), generator=generator)
         return _around(Code(self.mean.detach(), self.log_variance.detach()), chosen, generator)
-
-    def check(self, latent_dim: int, conditional: bool) -> None:
-        """Refuse another number of latent numbers.
-
-        Raises:
-            ValueError: then.
-        """
-        if self.mean.shape[1] != latent_dim:
-            raise ValueError(
-                f"prior is of {self.mean.shape[1]} numbers, found latent_dim={latent_dim}"
-            )
 
 
 class VampPrior(Prior):

@@ -38,6 +38,9 @@ class Prior(nn.Module, ABC):
         Tomczak & Welling 2018, "VAE with a VampPrior", section 3 (what a better prior does).
     """
 
+    #: Latent numbers that it is the law of; None is of any number.
+    latent_dim: int | None = None
+
     @abstractmethod
     def log_prob(self, z: Tensor, encode: Encode) -> Tensor:
         """Log density, (...), nats, of latent numbers (..., latent_dim).
@@ -70,6 +73,10 @@ class Prior(nn.Module, ABC):
         Raises:
             ValueError: then.
         """
+        if self.latent_dim not in (None, latent_dim):
+            raise ValueError(
+                f"prior is of {self.latent_dim} numbers, found latent_dim={latent_dim}"
+            )
 
 
 class NormalPrior(Prior):

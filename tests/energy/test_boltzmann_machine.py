@@ -17,18 +17,6 @@ from inference.sampling.annealing import simulated_annealing
 from inference.sampling.binary.law import PairLaw
 
 
-def filled(n_visible, n_hidden=0, temperature=1.0, mask=None, *, seed=0, scale=1.0):
-    """A machine whose parameters are normal numbers."""
-    made = BoltzmannMachine(n_visible, n_hidden, temperature, mask)
-    n, generator = made.n_units, torch.Generator().manual_seed(seed)
-    noise = scale * torch.randn(n, n + 1, dtype=torch.float64, generator=generator)
-    upper = noise[:, :n].triu(1) * (1 if mask is None else mask)
-    with torch.no_grad():
-        made.weights.copy_(upper + upper.T)
-        made.bias.copy_(noise[:, n])
-    return made
-
-
 @pytest.fixture
 def small() -> BoltzmannMachine:
     made = BoltzmannMachine(3)
@@ -79,8 +67,8 @@ def test_a_hopfield_network_is_a_machine():
     torch.testing.assert_close(gap, gap[:1].expand(64), atol=1e-6, rtol=0)
 
 
-def test_hidden_and_missing_units_are_summed_out():
-    made = filled(3, 2, 1.7)
+def test_hidden_and_missing_units_are_summed_out(boltzmann):
+    made = boltzmann(3, 2, 1.7)
     v, h = enumerate_states([2] * 3).double(), enumerate_states([2] * 2).double()
     both = torch.cat([v[:, None].expand(-1, 4, -1), h.expand(8, -1, -1)], -1)
     sums = made.log_weight(both).logsumexp(1)
@@ -93,10 +81,10 @@ def test_hidden_and_missing_units_are_summed_out():
     torch.testing.assert_close(made.marginals([1, -1, -1, -1, -1])[:3], probs @ v[4:])
 
 
-def test_laws_of_sparse_and_dense_graphs_agree():
+def test_laws_of_sparse_and_dense_graphs_agree(boltzmann):
     ring = torch.zeros(12, 12, dtype=torch.bool)
     ring[torch.arange(12), (torch.arange(12) + 1) % 12] = True
-    made = filled(12, mask=ring | ring.T)
+    made = boltzmann(12, mask=ring | ring.T)
     sparse, dense = made.tempered_law(dtype=torch.float64), DenseLaw(*made._cold())
     assert isinstance(sparse, PairLaw) and not isinstance(dense, PairLaw)
     x = sparse.position(sparse.start(9, torch.Generator().manual_seed(0)))
@@ -106,15 +94,15 @@ def test_laws_of_sparse_and_dense_graphs_agree():
     assert torch.equal(found.best.double(), made.most_probable().double())
 
 
-def test_annealed_log_partition():
+def test_annealed_log_partition(boltzmann):
     """Six standard errors: a false alarm in 5e8."""
-    made = filled(6, 4, 1.3)
+    made = boltzmann(6, 4, 1.3)
     found = made.log_partition("ais", generator=0, progress=False)
     assert abs(float(found) - float(made.log_partition())) < 6 * found.standard_error
 
 
-def test_a_search_beyond_enumeration_holds_what_is_known():
-    made = filled(30, seed=1)
+def test_a_search_beyond_enumeration_holds_what_is_known(boltzmann):
+    made = boltzmann(30, seed=1)
     row = torch.full((30,), -1)
     row[:3] = torch.tensor([1, 0, 1])
     found = made.most_probable(row, sweeps=300, generator=0, progress=False)
@@ -123,9 +111,9 @@ def test_a_search_beyond_enumeration_holds_what_is_known():
     assert float(gains.max()) <= 1e-9
 
 
-def test_conditional_draws():
+def test_conditional_draws(boltzmann):
     """Chains of 60 sweeps of 3 free units with weak couplings; 6 standard errors and 1e-3."""
-    made, n = filled(3, 2, scale=0.5), 40_000
+    made, n = boltzmann(3, 2, scale=0.5), 40_000
     row = [1, -1, 0, -1, -1]
     drawn = made.conditional_sample(row, n, sweeps=60, generator=0).double()
     assert bool((drawn[:, [0, 2]] == torch.tensor([1.0, 0.0])).all())
@@ -141,8 +129,8 @@ def test_conditional_draws():
     assert abs(float(made.marginals(row)[1] - made.marginals()[1])) > 0.02
 
 
-def test_sweeps_hold_clamped_units_and_repeat_with_a_seed():
-    made = filled(8)
+def test_sweeps_hold_clamped_units_and_repeat_with_a_seed(boltzmann):
+    made = boltzmann(8)
     x = torch.zeros(50, 8)
     held = torch.arange(8) < 3
     found = made.gibbs_sweep(x, generator=0, clamped=held)
@@ -155,9 +143,9 @@ def test_sweeps_hold_clamped_units_and_repeat_with_a_seed():
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_a_step_is_the_gradient_of_the_likelihood(missing):
+def test_a_step_is_the_gradient_of_the_likelihood(boltzmann, missing):
     """One exact step against autograd, and that against finite differences."""
-    made = filled(3, 2, 1.5, scale=0.5)
+    made = boltzmann(3, 2, 1.5, scale=0.5)
     data = torch.tensor([[1, 0, 1], [0, 0, 1], [1, 1, 0], [1, 0, 1]])
     if missing:
         data[0, 1] = -1
@@ -184,8 +172,8 @@ def test_a_step_is_the_gradient_of_the_likelihood(missing):
     torch.testing.assert_close(made.bias - before[1], 0.1 * b, atol=1e-12, rtol=1e-9)
 
 
-def test_learning_finds_the_moments_of_data():
-    truth = filled(4, seed=2, scale=0.7)
+def test_learning_finds_the_moments_of_data(boltzmann):
+    truth = boltzmann(4, seed=2, scale=0.7)
     data = truth.sample(400, method="exact", generator=0)
     made = BoltzmannMachine(4).fit(data, epochs=1500, lr=1.0, progress=False)
     x = enumerate_states([2] * 4).double()
@@ -203,12 +191,12 @@ def test_learning_finds_the_moments_of_data():
 
 
 @pytest.mark.parametrize("method", ["exact", "persistent"])
-def test_hidden_units_learn_what_pairs_cannot(method):
+def test_hidden_units_learn_what_pairs_cannot(boltzmann, method):
     """Parity of three: all pairs are independent, so that visible units alone stay at 3 log 2."""
     data = torch.tensor([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]).repeat(25, 1)
     plain = BoltzmannMachine(3).fit(data, epochs=50, progress=False)
     assert plain.score(data) == pytest.approx(-3 * math.log(2), abs=1e-6)
-    made = filled(3, 3)
+    made = boltzmann(3, 3)
     settings = {"epochs": 1500, "lr": 0.8} if method == "exact" else {"epochs": 1000, "lr": 0.5}
     made.fit(data, method, generator=0, progress=False, **settings)
     assert made.score(data) > -1.6

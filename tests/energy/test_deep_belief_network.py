@@ -11,30 +11,6 @@ from energy.deep_belief_network import DeepBeliefNetwork
 from inference.exact.enumerate import enumerate_states
 
 
-@pytest.fixture
-def network():
-    """A maker of networks in double precision whose parameters are normal numbers."""
-
-    def made(sizes, n_classes: int = 0) -> DeepBeliefNetwork:
-        found = DeepBeliefNetwork(sizes, n_classes, generator=0).double()
-        generator = torch.Generator().manual_seed(0)
-        for parameter in found.parameters():
-            parameter.data.normal_(generator=generator)
-        return found
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def bars() -> torch.Tensor:
-    """Rows of three pixels that agree, two of them, with some noise."""
-    generator = torch.Generator().manual_seed(0)
-    on = torch.randint(0, 2, (400, 2), generator=generator)
-    rows = on.repeat_interleave(3, 1).float()
-    noise = torch.rand(rows.shape, generator=generator) < 0.05
-    return torch.where(noise, 1 - rows, rows)
-
-
 def rows_of(n: int = 60, size: int = 6) -> torch.Tensor:
     generator = torch.Generator().manual_seed(3)
     return torch.randint(0, 2, (n, size), generator=generator).float()

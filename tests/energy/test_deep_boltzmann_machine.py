@@ -12,19 +12,8 @@ from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.exact.enumerate import enumerate_states
 
 
-def stack(*layer_sizes: int, seed: int = 0, scale: float = 1.0) -> DeepBoltzmannMachine:
-    """A machine in double precision whose parameters are normal numbers."""
-    made = DeepBoltzmannMachine(layer_sizes).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.copy_(scale * noise)
-    return made
-
-
 @pytest.fixture
-def pair() -> tuple[DeepBoltzmannMachine, RestrictedBoltzmannMachine]:
+def pair(stack) -> tuple[DeepBoltzmannMachine, RestrictedBoltzmannMachine]:
     """Machines of two layers with the same numbers."""
     deep = stack(4, 3)
     other = RestrictedBoltzmannMachine(4, 3).double()
@@ -55,7 +44,7 @@ def test_two_layers_are_a_restricted_machine(pair):
 
 @pytest.mark.parametrize("sizes", [(4, 3, 2), (3, 2, 2, 2)])
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_bounds_are_below(sizes, scale):
+def test_bounds_are_below(stack, sizes, scale):
     machine = stack(*sizes, scale=scale)
     v = enumerate_states([2] * sizes[0]).double()
     exact, bounds = machine.log_prob(v), machine.log_prob_bound(v)
@@ -69,7 +58,7 @@ def test_bounds_are_below(sizes, scale):
     assert (few <= bounds + 1e-9).all()
 
 
-def test_bounds_without_couplings_above_are_exact():
+def test_bounds_without_couplings_above_are_exact(stack):
     machine = stack(4, 3, 2)
     with torch.no_grad():
         machine.weights[1].zero_()
@@ -77,7 +66,7 @@ def test_bounds_without_couplings_above_are_exact():
     torch.testing.assert_close(machine.log_prob_bound(v), machine.log_prob(v), rtol=0, atol=1e-12)
 
 
-def test_gradients_of_bounds_are_those_at_fixed_means():
+def test_gradients_of_bounds_are_those_at_fixed_means(stack):
     """Where the mean field has settled its own motion does not count: central differences."""
     machine = stack(3, 2, 2, scale=0.5)
     rows = torch.tensor([[1, 0, 1], [0, 1, 1]]).double()
@@ -96,7 +85,7 @@ def test_gradients_of_bounds_are_those_at_fixed_means():
             assert float(slope) == pytest.approx((values[0] - values[1]) / (2 * step), abs=1e-7)
 
 
-def test_features_are_means_of_a_layer():
+def test_features_are_means_of_a_layer(stack):
     machine = stack(4, 3, 2, 2, scale=0.3)
     rows = enumerate_states([2] * 4).double()
     means = machine.hidden_means(rows)
@@ -114,7 +103,7 @@ def test_features_are_means_of_a_layer():
             machine.transform(rows, layer=layer)
 
 
-def test_completions_follow_the_conditional_law():
+def test_completions_follow_the_conditional_law(stack):
     """Chi-square over the two missing units of many chains; false alarms 1e-7."""
     machine, n = stack(3, 2, 2), 40_000
     rows = torch.tensor([[torch.nan, 1.0, torch.nan]]).expand(n, 3)
@@ -134,7 +123,7 @@ def test_completions_follow_the_conditional_law():
             machine.complete(wrong)
 
 
-def test_a_file_holds_the_machine(tmp_path):
+def test_a_file_holds_the_machine(stack, tmp_path):
     machine = stack(5, 3, 2, 2)
     machine.base_bias.fill_(0.5)
     machine.save(tmp_path / "machine.safetensors")

@@ -271,7 +271,7 @@ def test_files(tmp_path: Path) -> None:
     assert copy.config() == model.config()
     assert torch.equal(copy.encode(rows), model.encode(rows))
     assert copy.to_classifier(2)(rows).shape == (50, 2)
-    with pytest.raises(TypeError, match="encoder and decoder must be modules like those"):
+    with pytest.raises(TypeError, match="encoder must be a module like the one"):
         Autoencoder.load(path)
     with pytest.raises(ValueError, match="decoder must take"):
         Autoencoder.load(path, parts[0], mlp([2, 6]).double())

@@ -43,8 +43,8 @@ def all_at_once(law, units, beta, generator):
 
 
 @pytest.fixture
-def law(machine):
-    weights, bias = (part.data for part in (machine(5).weights, machine(5).bias))
+def law(boltzmann):
+    weights, bias = (part.data for part in (boltzmann(5).weights, boltzmann(5).bias))
     return DenseLaw(weights, bias)
 
 
@@ -67,10 +67,10 @@ def test_wrong_moves_are_rejected(law):
 
 
 @pytest.mark.parametrize("rule", ["heat-bath", "metropolis"])
-def test_blocks_equal_one_unit_at_a_time(machine, rule, monkeypatch):
+def test_blocks_equal_one_unit_at_a_time(boltzmann, rule, monkeypatch):
     """To the bit: weights are multiples of 1/8, so that no sum is rounded."""
     monkeypatch.setattr(dense_law, "BLOCK", 7)
-    made = machine(30, scale=1.5)
+    made = boltzmann(30, scale=1.5)
     weights, bias = (made.weights.data * 8).round() / 8, (made.bias.data * 8).round() / 8
     law = DenseLaw(weights, bias, rule=rule)
     state = law.start(50, torch.Generator().manual_seed(0))
@@ -118,8 +118,8 @@ def test_annealing_sums_to_the_exact_value(law, based):
     assert abs(float(found) - exact) < 6 * found.standard_error
 
 
-def test_searches_end_where_no_change_gains(machine):
-    made = machine(40)
+def test_searches_end_where_no_change_gains(boltzmann):
+    made = boltzmann(40)
     law = DenseLaw(made.weights.data, made.bias.data, rule="metropolis")
     hot, cold = law.temperature_range()
     assert 0 < hot < cold < math.inf

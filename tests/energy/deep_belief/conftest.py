@@ -1,8 +1,8 @@
-"""Small networks with numbers of some size, and their laws by visiting every joint state."""
+"""Laws of small networks by visiting every joint state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -11,8 +11,6 @@ from torch import Tensor
 
 from energy.deep_belief_network import DeepBeliefNetwork
 from inference.exact.enumerate import enumerate_states
-
-Maker = Callable[..., DeepBeliefNetwork]
 
 
 class Joint(NamedTuple):
@@ -56,21 +54,3 @@ def enumerated(network: DeepBeliefNetwork) -> Joint:
 def joint() -> Callable[[DeepBeliefNetwork], Joint]:
     """The law by visiting every joint state."""
     return enumerated
-
-
-@pytest.fixture(scope="session")
-def network() -> Maker:
-    """A network in double precision whose parameters are normal numbers."""
-
-    def made(
-        sizes: Sequence[int] = (4, 3, 2), n_classes: int = 0, *, seed: int = 0, scale: float = 1.0
-    ) -> DeepBeliefNetwork:
-        found = DeepBeliefNetwork(sizes, n_classes, generator=seed).double()
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in found.parameters():
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                parameter.copy_(scale * noise)
-        return found
-
-    return made

@@ -1,4 +1,4 @@
-"""Small stacks of layers with numbers of some size, and their laws by enumeration."""
+"""Laws of small stacks of layers by enumeration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from torch import Tensor
 from energy.deep_boltzmann_machine import DeepBoltzmannMachine
 from inference.exact.enumerate import enumerate_states
 
-Maker = Callable[..., DeepBoltzmannMachine]
-
 
 class Enumerated(NamedTuple):
     """All joint states (state, n_units), their log weights, log Z, and log p(v) (2^n_visible,)."""
@@ -22,22 +20,6 @@ class Enumerated(NamedTuple):
     logs: Tensor
     log_partition: Tensor
     log_visible: Tensor
-
-
-@pytest.fixture(scope="session")
-def stack() -> Maker:
-    """A machine in double precision whose parameters are normal numbers."""
-
-    def made(*layer_sizes: int, seed: int = 0, scale: float = 1.0) -> DeepBoltzmannMachine:
-        found = DeepBoltzmannMachine(layer_sizes).double()
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in found.parameters():
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                parameter.copy_(scale * noise)
-        return found
-
-    return made
 
 
 @pytest.fixture(scope="session")

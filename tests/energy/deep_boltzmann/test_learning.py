@@ -11,15 +11,6 @@ from inference.learning import checkpoint as module
 from inference.sampling.annealed_importance import annealed_importance_sampling
 
 
-def bars(n: int = 400) -> torch.Tensor:
-    """Rows of three pixels that agree, two of them, with some noise."""
-    generator = torch.Generator().manual_seed(0)
-    on = torch.randint(0, 2, (n, 2), generator=generator)
-    rows = on.repeat_interleave(3, 1).float()
-    noise = torch.rand(rows.shape, generator=generator) < 0.05
-    return torch.where(noise, 1 - rows, rows)
-
-
 def numbers(machine: DeepBoltzmannMachine) -> dict[str, torch.Tensor]:
     """Copies of the parameters as learning has them."""
     layers = machine.layers(detached=True)
@@ -88,12 +79,11 @@ def test_without_couplings_above_the_gradient_is_that_of_the_likelihood(stack):
 
 @pytest.mark.parametrize("pretrain", [True, False])
 @pytest.mark.parametrize("sizes", [[6, 4, 2], [6, 4, 3, 2]])
-def test_learning_nears_the_entropy_of_the_data(pretrain, sizes):
-    rows = bars()
+def test_learning_nears_the_entropy_of_the_data(bars, pretrain, sizes):
     machine = DeepBoltzmannMachine(sizes, generator=0)
-    before = machine.score(rows)
+    before = machine.score(bars)
     machine.fit(
-        rows,
+        bars,
         pretrain=pretrain,
         pretrain_epochs=150,
         epochs=150 if pretrain else 300,
@@ -101,23 +91,22 @@ def test_learning_nears_the_entropy_of_the_data(pretrain, sizes):
         generator=0,
         progress=False,
     )
-    _, counts = rows.unique(dim=0, return_counts=True)
-    shares = counts / len(rows)
+    _, counts = bars.unique(dim=0, return_counts=True)
+    shares = counts / len(bars)
     best = float((shares * shares.log()).sum())
     assert before < best - 1.0
-    assert machine.score(rows) > best - 0.15
-    assert float(machine.log_prob_bound(rows).mean()) > best - 0.2
+    assert machine.score(bars) > best - 0.15
+    assert float(machine.log_prob_bound(bars).mean()) > best - 0.2
     assert [row["epoch"] for row in machine.history] == list(range(1, len(machine.history) + 1))
     assert machine.history[-1]["mean_gap"] < 0.1
     means = torch.sigmoid(machine.base_bias)
-    torch.testing.assert_close(means, rows.mean(0), rtol=0, atol=0.01)
+    torch.testing.assert_close(means, bars.mean(0), rtol=0, atol=0.01)
 
 
-def test_constant_features_stay_finite():
-    rows = bars()
-    rows[:, 0], rows[:, 1] = 0.0, 1.0
+def test_constant_features_stay_finite(bars):
+    bars[:, 0], bars[:, 1] = 0.0, 1.0
     machine = DeepBoltzmannMachine([6, 3, 2], generator=0)
-    machine.fit(rows, pretrain_epochs=5, epochs=10, generator=0, progress=False)
+    machine.fit(bars, pretrain_epochs=5, epochs=10, generator=0, progress=False)
     assert all(bool(p.isfinite().all()) for p in machine.parameters())
 
 
@@ -195,11 +184,11 @@ def test_other_runs_are_refused(tmp_path, options, message):
         ({"data": torch.zeros(0, 6)}, "rows"),
     ],
 )
-def test_bad_settings_and_data_are_refused(arguments, message):
+def test_bad_settings_and_data_are_refused(bars, arguments, message):
     machine = DeepBoltzmannMachine([6, 3, 2], generator=0)
     before = [p.data.clone() for p in machine.parameters()]
     with pytest.raises(ValueError, match=message):
-        machine.fit(**({"data": bars(), "progress": False} | arguments))
+        machine.fit(**({"data": bars, "progress": False} | arguments))
     assert all(map(torch.equal, before, machine.parameters()))
 
 

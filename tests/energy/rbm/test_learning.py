@@ -12,15 +12,6 @@ from energy.rbm.starting_point import fit_independent
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 
 
-def bars(n: int = 400) -> torch.Tensor:
-    """Rows of three pixels that agree, two of them, with some noise."""
-    generator = torch.Generator().manual_seed(0)
-    on = torch.randint(0, 2, (n, 2), generator=generator)
-    rows = on.repeat_interleave(3, 1).float()
-    noise = torch.rand(rows.shape, generator=generator) < 0.05
-    return torch.where(noise, 1 - rows, rows)
-
-
 @pytest.mark.parametrize(
     ("visible", "hidden"),
     [("bernoulli", "bernoulli"), ("bernoulli", "gaussian"), ("gaussian", "bernoulli")],
@@ -56,16 +47,15 @@ def test_a_step_follows_the_gradient_on_average(machine, visible, hidden):
 
 
 @pytest.mark.parametrize("method", ["cd", "pcd", "pt"])
-def test_learning_nears_the_entropy_of_the_data(method):
-    rows = bars()
+def test_learning_nears_the_entropy_of_the_data(bars, method):
     made = RestrictedBoltzmannMachine(6, 4, generator=0)
-    before = made.score(rows)
-    made.fit(rows, method, epochs=500, lr=0.3, generator=0, progress=False)
-    _, counts = rows.unique(dim=0, return_counts=True)
-    shares = counts / len(rows)
+    before = made.score(bars)
+    made.fit(bars, method, epochs=500, lr=0.3, generator=0, progress=False)
+    _, counts = bars.unique(dim=0, return_counts=True)
+    shares = counts / len(bars)
     best = float((shares * shares.log()).sum())
     assert before < best - 1.0
-    assert made.score(rows) > best - 0.15
+    assert made.score(bars) > best - 0.15
     assert [row["epoch"] for row in made.history] == list(range(1, 501))
 
 
@@ -80,22 +70,21 @@ def test_real_rows_are_learned():
     assert made.score(rows) > float(normal) + 1.0
 
 
-def test_the_same_seed_learns_the_same(machine):
+def test_the_same_seed_learns_the_same(bars, machine):
     runs = []
     for _ in range(2):
         made = RestrictedBoltzmannMachine(6, 3, generator=0)
-        runs.append(made.fit(bars(), epochs=3, generator=5, progress=False).weights.data)
+        runs.append(made.fit(bars, epochs=3, generator=5, progress=False).weights.data)
     assert torch.equal(*runs)
 
 
-def test_constant_features_stay_finite():
-    rows = bars()
-    rows[:, 0], rows[:, 1] = 0.0, 1.0
+def test_constant_features_stay_finite(bars):
+    bars[:, 0], bars[:, 1] = 0.0, 1.0
     made = RestrictedBoltzmannMachine(6, 3, generator=0)
-    made.fit(rows, epochs=20, generator=0, progress=False)
+    made.fit(bars, epochs=20, generator=0, progress=False)
     assert all(bool(p.isfinite().all()) for p in made.parameters())
     real = RestrictedBoltzmannMachine(6, 3, "gaussian", generator=0)
-    real.fit(rows, epochs=5, lr=0.01, generator=0, progress=False)
+    real.fit(bars, epochs=5, lr=0.01, generator=0, progress=False)
     assert all(bool(p.isfinite().all()) for p in real.parameters())
 
 
@@ -127,11 +116,11 @@ def test_first_numbers_are_log_odds(machine):
         ({"validation": torch.zeros(2, 5)}, "validation"),
     ],
 )
-def test_bad_settings_are_refused(arguments, message):
+def test_bad_settings_are_refused(bars, arguments, message):
     made = RestrictedBoltzmannMachine(6, 3)
     before = made.weights.data.clone()
     with pytest.raises(ValueError, match=message):
-        made.fit(bars(), **arguments)
+        made.fit(bars, **arguments)
     assert torch.equal(made.weights.data, before)
 
 
@@ -160,13 +149,12 @@ def test_bad_data_are_refused(data, message):
         {"draw_data": True},
     ],
 )
-def test_every_variant_nears_the_entropy_of_the_data(options):
-    rows = bars()
+def test_every_variant_nears_the_entropy_of_the_data(bars, options):
     made = RestrictedBoltzmannMachine(6, 4, generator=0)
-    made.fit(rows, generator=0, progress=False, **{"epochs": 500, "lr": 0.3} | options)
-    _, counts = rows.unique(dim=0, return_counts=True)
-    shares = counts / len(rows)
-    assert made.score(rows) > float((shares * shares.log()).sum()) - 0.15
+    made.fit(bars, generator=0, progress=False, **{"epochs": 500, "lr": 0.3} | options)
+    _, counts = bars.unique(dim=0, return_counts=True)
+    shares = counts / len(bars)
+    assert made.score(bars) > float((shares * shares.log()).sum()) - 0.15
 
 
 def test_a_centred_step_is_the_same_gradient_in_another_metric(machine):
@@ -189,12 +177,11 @@ def test_a_centred_step_is_the_same_gradient_in_another_metric(machine):
     torch.testing.assert_close(layers.hidden_bias - before.hidden_bias, behind)
 
 
-def test_hidden_units_are_as_sparse_as_is_wanted():
-    rows = bars()
+def test_hidden_units_are_as_sparse_as_is_wanted(bars):
     free, sparse = (RestrictedBoltzmannMachine(6, 8, generator=0) for _ in range(2))
-    free.fit(rows, epochs=100, generator=0, progress=False)
-    sparse.fit(rows, epochs=100, sparsity=0.1, sparsity_cost=1.0, generator=0, progress=False)
-    distance = [abs(float(m.transform(rows).mean()) - 0.1) for m in (free, sparse)]
+    free.fit(bars, epochs=100, generator=0, progress=False)
+    sparse.fit(bars, epochs=100, sparsity=0.1, sparsity_cost=1.0, generator=0, progress=False)
+    distance = [abs(float(m.transform(bars).mean()) - 0.1) for m in (free, sparse)]
     assert distance[1] < 0.05 < distance[0]
 
 
