@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.data import rebuilt
 from benchmarks.peer import Peer
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from pgm import BayesianNetwork
@@ -63,13 +63,7 @@ def _columns(network: BayesianNetwork, codes: Codes) -> dict[str, np.ndarray]:
 def _query(settings: Settings, network: BayesianNetwork, codes: Codes) -> Callable[[], Any]:
     """A call of marginals() over all rows."""
     evidence = _columns(network, codes)
-
-    def call() -> dict[str, Any]:
-        found = network.marginals(evidence)
-        settings.wait()
-        return found
-
-    return call
+    return settings.waiting(lambda: network.marginals(evidence))
 
 
 def _loop(peer: Peer, codes: Codes) -> Contender:
@@ -98,30 +92,14 @@ def _measured(
     if peer is not None:
         contenders.append(_loop(peer, codes))
     times = settings.time(*contenders)
-    theirs = 1e3 * times["peer"].median if peer is not None else None
     right, note = True, ""
     if peer is not None:
         error = _error(network, times["warm"].first, times["peer"].first)
         right, note = error <= TOLERANCE, f"difference to the peer {error:.0e}"
-    yield measurement(
-        f"{name}, warm",
-        1e3 * times["warm"].median,
-        "ms/row",
-        target=settings.target(TARGETS[name]),
-        peer=theirs,
-        right=right,
-        note=note,
-        timing=times["warm"],
-        beside=times.get("peer"),
-    )
-    yield measurement(
-        f"{name}, first call",
-        1e3 * times["first"].median,
-        "ms/row",
-        peer=theirs,
-        timing=times["first"],
-        beside=times.get("peer"),
-    )
+    theirs, target = times.get("peer"), settings.target(TARGETS[name])
+    warm = times["warm"]
+    yield timed(f"{name}, warm", "ms/row", warm, theirs, target=target, right=right, note=note)
+    yield timed(f"{name}, first call", "ms/row", times["first"], theirs)
 
 
 def _error(network: BayesianNetwork, ours: dict[str, Any], theirs: list) -> float:
@@ -139,9 +117,4 @@ def _large(settings: Settings, name: str, network: BayesianNetwork) -> Row:
     codes = incomplete_rows(network, ROWS_ON_GPU)
     query = _query(settings, network, codes)
     timing = settings.time(Contender.repeating("warm", query, ROWS_ON_GPU))["warm"]
-    return measurement(
-        f"{name}, warm, {ROWS_ON_GPU:,} rows",
-        1e3 * timing.median,
-        "ms/row",
-        timing=timing,
-    )
+    return timed(f"{name}, warm, {ROWS_ON_GPU:,} rows", "ms/row", timing)

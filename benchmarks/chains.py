@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_chain_crf import TorchCRF, TorchStruct
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, by_peer
 from benchmarks.settings import Settings
-from benchmarks.timing import Call, Contender
+from benchmarks.timing import Call, Contender, Timing
 from pgm import LinearChainCRF
 
 __all__ = ["section"]
@@ -50,10 +50,10 @@ def _rows(settings: Settings) -> Iterator[Row]:
     yield from _paths(settings, layer, emissions)
 
 
-def _contenders(
+def _times(
     settings: Settings, layer: LinearChainCRF, emissions: Tensor, method: str, ours: Call
-) -> list[Contender]:
-    """Ours and a method of the same name of every peer that is there."""
+) -> dict[str, Timing]:
+    """Ours in turns with a method of every peer that is there."""
     weights = layer.transitions, layer.start, layer.end
     found = [Contender.repeating("ours", ours)]
     if settings.peers and TorchCRF.installed():
@@ -63,7 +63,7 @@ def _contenders(
     if settings.peers and TorchStruct.installed():
         call = partial(getattr(TorchStruct(*weights), method), emissions)
         found.append(Contender.repeating("torch-struct", call))
-    return found
+    return settings.time(*found)
 
 
 def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iterator[Row]:
@@ -78,56 +78,34 @@ def _gradients(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> 
         assert x.grad is not None
         return total.detach(), x.grad
 
-    contenders = _contenders(settings, layer, emissions, "log_partition_and_gradient", ours)
-    times = settings.time(*contenders)
+    times = _times(settings, layer, emissions, "log_partition_and_gradient", ours)
     value, gradient = times["ours"].first
-    for peer in [contender.name for contender in contenders[1:]] or [None]:
-        off = []
-        if peer is not None:
-            their_value, theirs = times[peer].first
-            theirs = theirs.transpose(0, 1) if peer == "pytorch-crf" else theirs
-            off = [abs(float(value / their_value) - 1), float((gradient - theirs).abs().max())]
-        yield measurement(
-            "log Z and gradient" + (f" (peer: {peer})" if peer else ""),
-            1e3 * times["ours"].median,
-            "ms",
-            target=GRADIENT,
-            peer=1e3 * times[peer].median if peer else None,
-            right=not off or (off[0] <= RELATIVE and off[1] <= ABSOLUTE),
-            note=f"difference {off[0]:.0e} of log Z, {off[1]:.0e} of gradients" if off else "",
-            timing=times["ours"],
-            beside=times[peer] if peer else None,
-        )
+
+    def judge(peer: str) -> tuple[bool, str]:
+        their_value, theirs = times[peer].first
+        theirs = theirs.transpose(0, 1) if peer == "pytorch-crf" else theirs
+        off = abs(float(value / their_value) - 1), float((gradient - theirs).abs().max())
+        note = f"difference {off[0]:.0e} of log Z, {off[1]:.0e} of gradients"
+        return off[0] <= RELATIVE and off[1] <= ABSOLUTE, note
+
+    yield from by_peer("log Z and gradient", "ms", times, judge, target=GRADIENT)
 
 
 def _paths(settings: Settings, layer: LinearChainCRF, emissions: Tensor) -> Iterator[Row]:
     """Viterbi paths."""
-
-    def ours() -> Tensor:
-        found = layer.decode(emissions)[0]
-        settings.wait()
-        return found
-
-    contenders = _contenders(settings, layer, emissions, "decode", ours)
-    times = settings.time(*contenders)
+    ours = settings.waiting(lambda: layer.decode(emissions)[0])
+    times = _times(settings, layer, emissions, "decode", ours)
     found = times["ours"].first.cpu()
-    for peer in [contender.name for contender in contenders[1:]] or [None]:
-        same = True
+
+    def judge(peer: str) -> tuple[bool, str]:
+        theirs = times[peer].first
         if peer == "pytorch-crf":
-            same = found.tolist() == times[peer].first
-        elif peer == "torch-struct":
-            same = bool((found == _path_of(times[peer].first)).all())
-        yield measurement(
-            "best paths" + (f" (peer: {peer})" if peer else ""),
-            1e3 * times["ours"].median,
-            "ms",
-            target=BEST_PATHS,
-            peer=1e3 * times[peer].median if peer else None,
-            right=same,
-            note="same paths" if peer and same else "",
-            timing=times["ours"],
-            beside=times[peer] if peer else None,
-        )
+            same = found.tolist() == theirs
+        else:
+            same = bool((found == _path_of(theirs)).all())
+        return same, "same paths" if same else ""
+
+    yield from by_peer("best paths", "ms", times, judge, target=BEST_PATHS)
 
 
 def _path_of(pairs: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from time import process_time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.made import MaskedAutoencoder
 from benchmarks.report import Row, measurement
 from benchmarks.settings import Settings
+from benchmarks.timing import cpu_seconds
 from generative.networks import mlp
 from generative.vae.mixture_prior import VampPrior
 from generative.variational_autoencoder import VariationalAutoencoder
@@ -38,7 +38,7 @@ def rows(settings: Settings, seen: Tensor, unseen: Tensor) -> Iterator[Row]:
     short = {} if settings.most_rows is None else {"epochs": settings.most_rows}
     seeds = range(3 if not short else 1)
     passes = 100 if not short else 1
-    mixture, seconds = _timed(
+    mixture, seconds = cpu_seconds(
         lambda: Mixture(100, Bernoulli(PIXELS)).fit(
             seen.double(), prior=1.0, max_iter=passes, tol=0, generator=0
         )
@@ -47,40 +47,32 @@ def rows(settings: Settings, seen: Tensor, unseen: Tensor) -> Iterator[Row]:
     note = f"{score:.3f}, exact; {seconds:.1f} CPU s"
     yield measurement("Bernoulli mixture 100", score, "nats", note=note)
     masked = MaskedAutoencoder(PIXELS, 512, 0.6, 0).to(seen.device)
-    _, seconds = _timed(lambda: masked.fit(seen, 250 if not short else 1, 0))
+    _, seconds = cpu_seconds(lambda: masked.fit(seen, 250 if not short else 1, 0))
     score = float(masked.log_prob(unseen).detach().mean())
     note = f"{score:.3f}, exact; {seconds:.1f} CPU s"
     yield measurement("MADE 512, one order", score, "nats", note=note)
     for seed in seeds:
         target = VAE - DEFAULTS_SHORT if seed == 0 else None
         yield from _judged(settings, seen, unseen, "VAE, defaults", seed, short, target)
+    recipe = {"epochs": 400} | short
     for seed in seeds:
-        recipe = {"epochs": 400} | short
         yield from _judged(
             settings, seen, unseen, "VAE, 400 epochs", seed, recipe, VAE, seconds=SECONDS
         )
     for seed in seeds:
-        recipe = {"epochs": 400} | short
         yield from _judged(
             settings, seen, unseen, "VampPrior 50, dropout .1", seed, recipe, VAMP, dropout=0.1
         )
-    defaults = short
     target = IWAE - DEFAULTS_SHORT
     yield from _judged(
-        settings, seen, unseen, "IWAE, defaults", 0, defaults, target, objective="iwae"
+        settings, seen, unseen, "IWAE, defaults", 0, short, target, objective="iwae"
     )
+    recipe = {"epochs": 200} | short
     for objective in ("iwae", "dreg"):
-        recipe = {"epochs": 200} | short
         name = f"{objective.upper()} k 20, 200 epochs"
         yield from _judged(
             settings, seen, unseen, name, 0, recipe, IWAE, latent=16, objective=objective
         )
-
-
-def _timed(learn: Callable[[], Any]) -> tuple[Any, float]:
-    start = process_time()
-    found = learn()
-    return found, process_time() - start
 
 
 def _judged(
@@ -104,7 +96,7 @@ def _judged(
         chosen = torch.randperm(len(seen), generator=torch.Generator().manual_seed(seed))[:50]
         prior = VampPrior(seen[chosen.to(seen.device)])
     model = VariationalAutoencoder(encoder, decoder, latent, prior=prior).to(seen.device)
-    _, spent = _timed(
+    _, spent = cpu_seconds(
         lambda: model.fit(seen, objective, generator=seed, progress=False, **options)
     )
     with torch.no_grad():

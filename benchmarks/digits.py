@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from benchmarks import digit_networks
 from benchmarks.peer_rbms import ScikitLearn
 from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
+from benchmarks.timing import cpu_seconds
 from energy import DeepBeliefNetwork, DeepBoltzmannMachine, RestrictedBoltzmannMachine
 from inference import LogPartition, annealed_importance_sampling
 
@@ -120,13 +120,6 @@ def _annealed(settings: Settings, model: Any, *, reverse: bool = False) -> LogPa
     )
 
 
-def _learned(learn: Callable[[], Any]) -> tuple[Any, float]:
-    """What was learned, and CPU seconds."""
-    start = process_time()
-    found = learn()
-    return found, process_time() - start
-
-
 def _told(score: float, log_z: LogPartition, seconds: float) -> str:
     """A score with more digits, its error and what it took."""
     return f"{score:.3f}, s.e. {log_z.standard_error:.3f}; {seconds:.1f} CPU s"
@@ -150,7 +143,7 @@ def _scikit_learn(settings: Settings, digits: Digits) -> Row:
     from sklearn.neural_network import BernoulliRBM
 
     peer = BernoulliRBM(64, learning_rate=0.05, batch_size=20, n_iter=150, random_state=0)
-    found, seconds = _learned(lambda: peer.fit(digits.seen.cpu().numpy()))
+    found, seconds = cpu_seconds(lambda: peer.fit(digits.seen.cpu().numpy()))
     machine = RestrictedBoltzmannMachine(PIXELS, 64)
     ScikitLearn.copy(found, machine)
     machine.base_bias.copy_(digits.seen.mean(0).clamp(1e-3, 1 - 1e-3).logit())
@@ -171,7 +164,7 @@ def _restricted(
 ) -> Iterator[Row]:
     """A machine of two layers."""
     machine = RestrictedBoltzmannMachine(PIXELS, hidden, generator=seed).to(settings.device)
-    _, seconds = _learned(
+    _, seconds = cpu_seconds(
         lambda: machine.fit(digits.seen, generator=seed, progress=False, **options)
     )
     forward = _annealed(settings, machine)
@@ -221,11 +214,13 @@ def _beliefs(
 ) -> Iterator[Row]:
     """A deep belief network, layer by layer and then up and down."""
     network = DeepBeliefNetwork([PIXELS, *hidden], generator=0).to(settings.device)
-    _, seconds = _learned(lambda: network.fit(digits.seen, generator=0, progress=False, **options))
+    _, seconds = cpu_seconds(
+        lambda: network.fit(digits.seen, generator=0, progress=False, **options)
+    )
     target = DBN if words == "defaults" else None
     name = f"DBN {hidden}, {words}"
     yield _bounds(settings, network, digits, name, target, seconds)
-    _, more = _learned(
+    _, more = cpu_seconds(
         lambda: network.fine_tune(digits.seen, generator=0, progress=False, **tuned)
     )
     yield _bounds(settings, network, digits, f"{name}, fine-tuned", target, seconds + more)
@@ -238,7 +233,9 @@ def _deep(
     machine = DeepBoltzmannMachine([PIXELS, *hidden], generator=0).to(settings.device)
     if options.keys() == {"epochs"}:
         options = options | {"pretrain_epochs": options["epochs"]}
-    _, seconds = _learned(lambda: machine.fit(digits.seen, generator=0, progress=False, **options))
+    _, seconds = cpu_seconds(
+        lambda: machine.fit(digits.seen, generator=0, progress=False, **options)
+    )
     name, target = f"DBM {hidden}, {words}", DBM if words == "defaults" else None
     yield _bounds(settings, machine, digits, name, target, seconds)
     if words == "defaults":

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -122,13 +121,5 @@ def _row(settings: Settings, line: Line) -> Row:
         "verdict": "",
         "sizes": sizes,
         "medians": medians,
-        "quartiles": [_quartiles(timing.samples) for timing in times.values()],
+        "quartiles": [timing.quartiles for timing in times.values()],
     }
-
-
-def _quartiles(samples: Sequence[float]) -> list[float]:
-    """The lower and the upper one."""
-    if len(samples) < 2:
-        return [samples[0], samples[0]]
-    lower, _, upper = statistics.quantiles(samples, n=4, method="inclusive")
-    return [lower, upper]

@@ -48,17 +48,6 @@ class Line:
     make: Callable[[Settings, int], Sized]
 
 
-def _waiting(settings: Settings, call: Call) -> Call:
-    """The call, until the device has finished."""
-
-    def run() -> Any:
-        found = call()
-        settings.wait()
-        return found
-
-    return run
-
-
 # Exact inference and belief propagation ----------------------------------------------------------
 
 
@@ -73,12 +62,12 @@ def _strip(settings: Settings, width: int, length: int) -> MarkovRandomField:
 
 def _width(settings: Settings, width: int) -> Sized:
     strip = _strip(settings, width, 20)
-    return Sized(strip.plan().entries, _waiting(settings, strip.marginals))
+    return Sized(strip.plan().entries, settings.waiting(strip.marginals))
 
 
 def _nodes(settings: Settings, length: int) -> Sized:
     strip = _strip(settings, 4, length)
-    return Sized(4 * length, _waiting(settings, strip.marginals))
+    return Sized(4 * length, settings.waiting(strip.marginals))
 
 
 def _edges(settings: Settings, side: int) -> Sized:
@@ -91,7 +80,7 @@ def _edges(settings: Settings, side: int) -> Sized:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return belief_propagation(grid, damping=0.0, max_iterations=20, tolerance=0.0)
 
-    return Sized(2 * side * (side - 1), _waiting(settings, call))
+    return Sized(2 * side * (side - 1), settings.waiting(call))
 
 
 # Sampling ----------------------------------------------------------------------------------------
@@ -109,7 +98,7 @@ def _sweeps(settings: Settings, side: int, chains: int) -> Call:
             state = kernel.step(state, generator)
         return state
 
-    return _waiting(settings, call)
+    return settings.waiting(call)
 
 
 def _chains(settings: Settings, chains: int) -> Sized:
@@ -128,7 +117,7 @@ def _temperatures(settings: Settings, number: int) -> Sized:
             machine, betas=np.linspace(0, 1, number + 1), chains=64, generator=0, progress=False
         )
 
-    return Sized(number, _waiting(settings, call))
+    return Sized(number, settings.waiting(call))
 
 
 # Learning ----------------------------------------------------------------------------------------
@@ -148,7 +137,7 @@ def _steps(settings: Settings, width: int, batch: int) -> Call:
             progress=False,
         )  # fmt: skip
 
-    return _waiting(settings, call)
+    return settings.waiting(call)
 
 
 def _batch(settings: Settings, batch: int) -> Sized:
@@ -170,7 +159,7 @@ def _mixture(settings: Settings, n: int, d: int, k: int) -> Call:
             warnings.simplefilter("ignore")
             return GaussianMixture(**options).to(settings.device).fit(rows)
 
-    return _waiting(settings, call)
+    return settings.waiting(call)
 
 
 def _rows(settings: Settings, n: int) -> Sized:
@@ -190,7 +179,7 @@ def _smoothing(settings: Settings, states: int, length: int) -> Call:
     model = HiddenMarkovModel(states, n_symbols=20).to(settings.device)
     draws = torch.Generator().manual_seed(0)
     codes = torch.randint(0, 20, (length,), generator=draws).to(settings.device)
-    return _waiting(settings, lambda: model.posterior(codes))
+    return settings.waiting(lambda: model.posterior(codes))
 
 
 def _length(settings: Settings, length: int) -> Sized:

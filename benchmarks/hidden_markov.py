@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, by_peer
 from benchmarks.settings import Settings
-from benchmarks.timing import Contender, Timing
+from benchmarks.timing import Contender
 from pgm import HiddenMarkovModel
 
 __all__ = ["section"]
@@ -136,58 +136,34 @@ def _em(settings: Settings, case: _Case) -> Iterator[Row]:
     ]
     times = settings.time(*contenders)
 
-    def iteration(who: str) -> Timing:
-        return times[f"{who} {MANY}"].less(times[f"{who} {FEW}"], MANY - FEW)
+    iterations = {
+        who: times[f"{who} {MANY}"].less(times[f"{who} {FEW}"], MANY - FEW)
+        for who in ("ours", *peers)
+    }
 
-    found = iteration("ours")
-    for peer in peers or [None]:
-        theirs = iteration(peer) if peer else None
-        theirs_ms = 1e3 * theirs.median if theirs else None
-        off = 0.0
-        if peer:
-            off = abs(times[f"ours {MANY}"].first / times[f"{peer} {MANY}"].first - 1)
-        yield measurement(
-            f"{case.emission}, EM iteration" + (f" (peer: {peer})" if peer else ""),
-            1e3 * found.median,
-            "ms",
-            target=theirs_ms * EM_SHARE[peer] if peer and theirs_ms else None,
-            peer=theirs_ms,
-            right=off <= RELATIVE,
-            note=f"relative difference of log-likelihood {off:.0e}" if peer else "",
-            timing=found,
-            beside=theirs,
-        )
+    def judge(peer: str) -> tuple[bool, str]:
+        off = abs(iterations["ours"].first / iterations[peer].first - 1)
+        return off <= RELATIVE, f"relative difference of log-likelihood {off:.0e}"
+
+    yield from by_peer(f"{case.emission}, EM iteration", "ms", iterations, judge, shares=EM_SHARE)
 
 
 def _posterior(settings: Settings, case: _Case) -> Iterator[Row]:
     """Smoothed states of one long sequence."""
     model, data = case.ours(), torch.from_numpy(case.rows[0]).to(settings.device)
 
-    def ours() -> Any:
-        found = model.posterior(data)
-        settings.wait()
-        return found
-
     peers = _peers(settings)
     rows, _ = case.joined()
-    contenders = [Contender.repeating("ours", ours)]
+    contenders = [Contender.repeating("ours", settings.waiting(lambda: model.posterior(data)))]
     for peer in peers:
         predict = case.theirs(peer, 1).predict_proba
         contenders.append(Contender.repeating(peer, partial(predict, rows)))
     times = settings.time(*contenders)
     found = times["ours"].first[0].cpu().numpy()
-    for peer in peers or [None]:
-        off = float(np.abs(found - times[peer].first).max()) if peer else 0.0
-        theirs = 1e3 * times[peer].median if peer else None
-        share = POSTERIOR_SHARE.get(peer) if peer else None
-        yield measurement(
-            f"{case.length:,} steps, posterior" + (f" (peer: {peer})" if peer else ""),
-            1e3 * times["ours"].median,
-            "ms",
-            target=theirs * share if share and theirs else None,
-            peer=theirs,
-            right=off <= ABSOLUTE,
-            note=f"difference {off:.0e}" if peer else "",
-            timing=times["ours"],
-            beside=times[peer] if peer else None,
-        )
+
+    def judge(peer: str) -> tuple[bool, str]:
+        off = float(np.abs(found - times[peer].first).max())
+        return off <= ABSOLUTE, f"difference {off:.0e}"
+
+    label = f"{case.length:,} steps, posterior"
+    yield from by_peer(label, "ms", times, judge, shares=POSTERIOR_SHARE)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.bars_and_stripes import patterns
 from benchmarks.peer_rbms import Learnergy, Rbms, ScikitLearn
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from energy import RestrictedBoltzmannMachine
@@ -113,25 +113,15 @@ def _sweeps(settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
     times = settings.time(
         *[Contender.repeating(name, call, SWEEPS) for name, call in calls.items()]
     )
-    rates = {name: 1 / timing.median for name, timing in times.items()}
-    label = f"sweeps, {chains} chains"
-    floor = settings.floor("float32", 2 * chains * PRODUCT, times["ours"].median)
-    yield measurement(label, rates["ours"], "1/s", timing=times["ours"], floor=floor)
+    label, own = f"sweeps, {chains} chains", times.pop("ours")
+    floor = settings.floor("float32", 2 * chains * PRODUCT, own.median)
+    yield timed(label, "1/s", own, floor=floor)
     targets = {"rbms": TIMES_RBMS_SWEEPS, "scikit-learn": TIMES_SKLEARN_SWEEPS, "tight": TIE}
     if chains != FEW_CHAINS:
         targets = {}
-    for name in [name for name in rates if name != "ours"]:
-        target = targets[name] * rates[name] if name in targets else None
-        yield measurement(
-            f"{label} (beside: {name})",
-            rates["ours"],
-            "1/s",
-            target=target,
-            peer=rates[name],
-            more=True,
-            timing=times["ours"],
-            beside=times[name],
-        )
+    for name, theirs in times.items():
+        target = targets[name] * theirs.read("1/s") if name in targets else None
+        yield timed(f"{label} (beside: {name})", "1/s", own, theirs, target=target)
 
 
 def _tight(
@@ -198,12 +188,10 @@ def _persistent(
     settings: Settings, machine: RestrictedBoltzmannMachine, chains: int
 ) -> Iterator[Row]:
     rows = _bits(settings, max(BATCH, settings.rows(ROWS)))
-    own = _machine(settings)
-    short = _machine(settings)
+    short = {"chain_dtype": torch.bfloat16}
     calls = {
-        "ours": _epoch(settings, own, rows, chains=chains),
-        "bfloat16": _epoch(settings, short, rows, chains=chains, chain_dtype=torch.bfloat16),
-        "centred": _epoch(settings, _machine(settings), rows, chains=chains, centered=True),
+        name: _epoch(settings, _machine(settings), rows, chains=chains, **options)
+        for name, options in (("ours", {}), ("bfloat16", short), ("centred", {"centered": True}))
     }
     if settings.peers:
         if Rbms.installed():
@@ -211,41 +199,17 @@ def _persistent(
         if chains == BATCH:
             calls["scikit-learn"] = ScikitLearn(machine, RATE, BATCH).epoch(rows)
     times = settings.time(*_steps(calls, len(rows) // BATCH))
-    rates = {name: 1 / timing.median for name, timing in times.items()}
-    label = f"pcd, {chains} chains"
-    ratio = rates["bfloat16"] / rates["ours"]
-    floor = settings.floor("float32", _products_of_step(chains), times["ours"].median)
-    yield measurement(label, rates["ours"], "1/s", timing=times["ours"], floor=floor)
-    yield measurement(
-        f"bf16 {label}",
-        rates["bfloat16"],
-        "1/s",
-        note=f"{ratio:.2f} x float32",
-        timing=times["bfloat16"],
-    )
-    yield measurement(
-        f"centred {label}",
-        rates["centred"],
-        "1/s",
-        peer=rates.get("rbms"),
-        more=True,
-        timing=times["centred"],
-        beside=times.get("rbms"),
-    )
+    label, own = f"pcd, {chains} chains", times["ours"]
+    ratio = own.median / times["bfloat16"].median
+    floor = settings.floor("float32", _products_of_step(chains), own.median)
+    yield timed(label, "1/s", own, floor=floor)
+    yield timed(f"bf16 {label}", "1/s", times["bfloat16"], note=f"{ratio:.2f} x float32")
+    yield timed(f"centred {label}", "1/s", times["centred"], times.get("rbms"))
     for name in ("rbms", "scikit-learn"):
-        if name in rates:
+        if name in times:
             wanted = name == "rbms" and chains == MANY_CHAINS
-            target = TIMES_RBMS_STEPS * rates[name] if wanted else None
-            yield measurement(
-                f"{label} (peer: {name})",
-                rates["ours"],
-                "1/s",
-                target=target,
-                peer=rates[name],
-                more=True,
-                timing=times["ours"],
-                beside=times[name],
-            )
+            target = TIMES_RBMS_STEPS * times[name].read("1/s") if wanted else None
+            yield timed(f"{label} (peer: {name})", "1/s", own, times[name], target=target)
 
 
 def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterator[Row]:
@@ -254,19 +218,10 @@ def _contrastive(settings: Settings, machine: RestrictedBoltzmannMachine) -> Ite
     if settings.peers and Learnergy.installed():
         calls["learnergy"] = Learnergy(machine, RATE).epoch(rows, BATCH)
     times = settings.time(*_steps(calls, len(rows) // BATCH))
-    rates = {name: 1 / timing.median for name, timing in times.items()}
     floor = settings.floor("float32", _products_of_step(BATCH), times["ours"].median)
-    yield measurement("cd", rates["ours"], "1/s", timing=times["ours"], floor=floor)
-    if "learnergy" in rates:
-        yield measurement(
-            "cd (peer: learnergy)",
-            rates["ours"],
-            "1/s",
-            peer=rates["learnergy"],
-            more=True,
-            timing=times["ours"],
-            beside=times["learnergy"],
-        )
+    yield timed("cd", "1/s", times["ours"], floor=floor)
+    if "learnergy" in times:
+        yield timed("cd (peer: learnergy)", "1/s", times["ours"], times["learnergy"])
 
 
 def _products_of_step(chains: int) -> int:
@@ -288,30 +243,23 @@ def _annealed(settings: Settings, machine: RestrictedBoltzmannMachine) -> Iterat
     betas = np.linspace(0, 1, temperatures + 1)
 
     def ours() -> Any:
-        found = annealed_importance_sampling(
+        return annealed_importance_sampling(
             machine, betas=betas, chains=AIS_CHAINS, generator=0, progress=False
         )
-        settings.wait()
-        return found
 
-    calls: dict[str, Callable[[], Any]] = {"ours": ours}
+    calls: dict[str, Callable[[], Any]] = {"ours": settings.waiting(ours)}
     if settings.peers and Rbms.installed():
         peer = Rbms(machine)
         calls["rbms"] = lambda: peer.log_partition(AIS_CHAINS, temperatures)
     times = settings.time(*[Contender.repeating(name, call) for name, call in calls.items()])
-    found = times["ours"].median
-    work = 2 * AIS_CHAINS * temperatures * PRODUCT
-    floor = settings.floor("float32", work, found)
-    theirs = times["rbms"].median if "rbms" in times else None
-    yield measurement(
+    work, theirs = 2 * AIS_CHAINS * temperatures * PRODUCT, times.get("rbms")
+    yield timed(
         "ais" if theirs is None else "ais (peer: rbms)",
-        found,
         "s",
-        target=None if theirs is None else theirs / TIMES_RBMS_AIS,
-        peer=theirs,
-        timing=times["ours"],
-        beside=times.get("rbms"),
-        floor=floor,
+        times["ours"],
+        theirs,
+        target=None if theirs is None else theirs.median / TIMES_RBMS_AIS,
+        floor=settings.floor("float32", work, times["ours"].median),
     )
 
 

@@ -14,9 +14,9 @@ from benchmarks.data import rebuilt
 from benchmarks.parameters import difference, tables_by_counting, tables_of
 from benchmarks.peer import Peer
 from benchmarks.peer_learning import Agrum
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
-from benchmarks.timing import Contender, Timing
+from benchmarks.timing import Contender
 from pgm import BayesianNetwork
 from pgm.discrete_data import DiscreteData
 
@@ -160,15 +160,13 @@ def _beside_peer(settings: Settings, case: Case, n: int) -> Row:
 
     times = settings.time(Contender("ours", ours), Contender("peer", theirs))
     error = difference(tables_of(times["ours"].first), agrum.tables(times["peer"].first))
-    return measurement(
+    return timed(
         f"{case.name}, {len(codes)} rows, {ITERATIONS} EM iterations",
-        times["ours"].median,
         "s",
-        peer=times["peer"].median,
+        times["ours"],
+        times["peer"],
         right=error <= TOLERANCE,
         note=f"difference of the tables {error:.0e}",
-        timing=times["ours"],
-        beside=times["peer"],
     )
 
 
@@ -239,28 +237,15 @@ def _filled(settings: Settings, case: Case) -> Iterator[Row]:
     if "peer" in times:
         error = _difference(probabilities, times["peer"].first)
         right, note = error <= TOLERANCE, f"difference to the peer {error:.0e}"
-    yield _filling(case, "posterior_predictive", times, "predictive", right, note)
+    what, unit = f"{case.name}, posterior_predictive", "ms/1k rows"
+    yield timed(what, unit, times["predictive"], times.get("peer"), right=right, note=note)
     right, note = check_best(case, times["best"].first)
-    yield _filling(case, "impute, most probable", times, "best", right, note)
+    what = f"{case.name}, impute, most probable"
+    yield timed(what, unit, times["best"], right=right, note=note)
     worst = deviation(case, times["sample"].first.numpy(), probabilities)
     note = f"worst frequency off by {worst:.1f} standard errors"
-    yield _filling(case, "impute, sample", times, "sample", worst <= DEVIATION, note)
-
-
-def _filling(
-    case: Case, what: str, times: dict[str, Timing], kind: str, right: bool, note: str
-) -> Row:
-    beside = times.get("peer") if kind == "predictive" else None
-    return measurement(
-        f"{case.name}, {what}",
-        1e6 * times[kind].median,
-        "ms/1k rows",
-        peer=1e6 * beside.median if beside is not None else None,
-        right=right,
-        note=note,
-        timing=times[kind],
-        beside=beside,
-    )
+    what = f"{case.name}, impute, sample"
+    yield timed(what, unit, times["sample"], right=worst <= DEVIATION, note=note)
 
 
 def _loop(peer: Peer, codes: np.ndarray) -> Contender:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.peer_pomegranate import Pomegranate
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from pgm import GaussianMixture
@@ -167,35 +167,34 @@ def _steps(settings: Settings, case: Case) -> Row:
         settings.wait()
         return model
 
-    contenders = [Contender.repeating("ours", ours)]
+    contenders = [Contender.repeating("ours", ours, STEPS)]
     theirs = _sklearn(settings)
     if theirs is not None:
-        contenders.append(Contender.repeating("sklearn", partial(_fit, theirs, x, options)))
+        peer = partial(_fit, theirs, x, options)
+        contenders.append(Contender.repeating("sklearn", peer, STEPS))
     times = settings.time(*contenders)
-    found = times["ours"].median / STEPS * 1e3
+    found = times["ours"].median
     note, floor = "", None
     if case.kind == "full":
         work = 4 * len(x) * case.k * case.d**2
-        note = f"{work / found / 1e6:.1f} GFLOP/s; "
-        floor = settings.floor(case.dtype, work, found / 1e3)
+        note = f"{work / found / 1e9:.1f} GFLOP/s; "
+        floor = settings.floor(case.dtype, work, found)
     if theirs is None:
-        return measurement(_name(case), found, "ms", note=note, timing=times["ours"], floor=floor)
-    peer = times["sklearn"].median / STEPS * 1e3
+        return timed(_name(case), "ms", times["ours"], note=note, floor=floor)
     difference = abs(times["ours"].first.lower_bound_ - times["sklearn"].first.lower_bound_)
     note += f"difference {difference:.0e} nats"
     if settings.device == "cpu":
         sizes = [_memory(ours), _memory(partial(_fit, theirs, x, options))]
         note += f"; {sizes[0]:.0f} MB, {sizes[1]:.0f} MB"
-    return measurement(
+    share = case.target
+    return timed(
         _name(case),
-        found,
         "ms",
-        target=None if case.target is None else settings.target(case.target * peer),
-        peer=peer,
+        times["ours"],
+        times["sklearn"],
+        target=share and settings.target(share * times["sklearn"].read("ms")),
         right=difference < CLOSE[case.dtype],
         note=note,
-        timing=times["ours"],
-        beside=times["sklearn"],
         floor=floor,
     )
 
@@ -210,18 +209,11 @@ def _pomegranate(settings: Settings, case: Case) -> Row:
     first = first_parameters(x, case.k, "full")
     options = first | {"n_components": case.k, "max_iter": STEPS, "tol": 0.0}
     times = settings.time(
-        Contender.repeating("ours", partial(_fit, GaussianMixture, x, options)),
-        Contender.repeating("pomegranate", partial(Pomegranate(first).fit, x, STEPS)),
+        Contender.repeating("ours", partial(_fit, GaussianMixture, x, options), STEPS),
+        Contender.repeating("pomegranate", partial(Pomegranate(first).fit, x, STEPS), STEPS),
     )
-    found, peer = [times[name].median / STEPS * 1e3 for name in ("ours", "pomegranate")]
-    return measurement(
-        f"{_name(case)} (peer: pomegranate)",
-        found,
-        "ms",
-        peer=peer,
-        timing=times["ours"],
-        beside=times["pomegranate"],
-    )
+    label = f"{_name(case)} (peer: pomegranate)"
+    return timed(label, "ms", times["ours"], times["pomegranate"])
 
 
 def _restarts(settings: Settings) -> Row:
@@ -229,10 +221,9 @@ def _restarts(settings: Settings) -> Row:
     from sklearn.datasets import load_iris
 
     from pgm.mixtures.moments import Components
-    from pgm.mixtures.settings import Settings as Arguments
 
     x: Any = load_iris(return_X_y=True)[0]
-    arguments = Arguments(3, n_init=RESTARTS)
+    arguments = GaussianMixture(3, n_init=RESTARTS).settings
     draws = torch.Generator().manual_seed(0)
     found = search.Search(x, None, arguments, generator=draws, progress=False)
     learner = found.learner()
@@ -242,15 +233,12 @@ def _restarts(settings: Settings) -> Row:
         Contender.repeating("together", lambda: learner.step(whole)),
         Contender.repeating("loop", lambda: [learner.step(part) for part in parts]),
     )
-    together, loop = times["together"].median * 1e3, times["loop"].median * 1e3
-    return measurement(
+    return timed(
         f"{RESTARTS} restarts on iris, one step (peer: a loop)",
-        together,
         "ms",
-        target=RESTART_SHARE * loop,
-        peer=loop,
-        timing=times["together"],
-        beside=times["loop"],
+        times["together"],
+        times["loop"],
+        target=RESTART_SHARE * times["loop"].read("ms"),
     )
 
 
@@ -272,16 +260,14 @@ def _many_rows(settings: Settings) -> Iterator[Row]:
         models = [times[name].first for name in ("ours", "plain")]
         steps = [model.n_iter_ for model in models]
         scores = [model.score(x[:40_000]).item() for model in models]
-        yield measurement(
+        yield timed(
             f"many rows, {init} start (peer: plain steps)",
-            times["ours"].median,
             "s",
+            times["ours"],
+            times["plain"],
             target=settings.target(SUBSET_SHARE * times["plain"].median),
-            peer=times["plain"].median,
             right=settings.most_rows is not None or abs(scores[0] - scores[1]) < 1e-4,
             note=f"{scores[0]:.5f} and {scores[1]:.5f} nats; {steps[0]} and {steps[1]} steps",
-            timing=times["ours"],
-            beside=times["plain"],
         )
 
 
@@ -300,22 +286,14 @@ def _holes(settings: Settings) -> Iterator[Row]:
     options |= {"n_components": k, "max_iter": STEPS, "tol": 0.0, "reg_covar": 1e-6}
     data = {"complete": complete, "at random": holes, "five patterns": few}
     calls = {name: partial(_fit, GaussianMixture, x, options) for name, x in data.items()}
-    contenders = [Contender.repeating(name, call) for name, call in calls.items()]
     theirs = _sklearn(settings)
     if theirs is not None:
-        call = partial(_fit, theirs, complete, options)
-        contenders.append(Contender.repeating("sklearn", call))
-    times = settings.time(*contenders)
-    steps = {name: timing.median / STEPS * 1e3 for name, timing in times.items()}
-    note = f"scikit-learn on complete rows {steps['sklearn']:.1f} ms" if theirs else ""
+        calls["sklearn"] = partial(_fit, theirs, complete, options)
+    times = settings.time(
+        *[Contender.repeating(name, call, STEPS) for name, call in calls.items()]
+    )
+    note = f"scikit-learn on complete rows {times['sklearn'].read('ms'):.1f} ms" if theirs else ""
+    target = settings.target(HOLES_SHARE * times["complete"].read("ms"))
     for name in ("at random", "five patterns"):
-        yield measurement(
-            f"holes {name} (peer: complete rows)",
-            steps[name],
-            "ms",
-            target=settings.target(HOLES_SHARE * steps["complete"]),
-            peer=steps["complete"],
-            note=note,
-            timing=times[name],
-            beside=times["complete"],
-        )
+        label = f"holes {name} (peer: complete rows)"
+        yield timed(label, "ms", times[name], times["complete"], target=target, note=note)

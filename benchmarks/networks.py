@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_networks import BY_HAND, PEERS, RATE, Trainer, networks
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from generative.variational_autoencoder import VariationalAutoencoder
@@ -84,18 +84,15 @@ def _compared(
 
     found = settings.time(*[contender(name, train) for name, train in trainers.items()])
     words = "-".join(map(str, sizes))
-    best = found["by hand, fused Adam"].median
+    best = found["by hand, fused Adam"]
     work = operations(sizes, batch_size)
     for name, timing in found.items():
-        share = timing.median / best
-        yield measurement(
+        yield timed(
             f"{words}, batch {batch_size}: {name}",
-            timing.median * 1e6,
             "us/step",
-            target=settings.target(target * best * 1e6) if name == "ours" else None,
-            peer=best * 1e6,
-            note=f"{share:.2f} times the loop by hand",
-            timing=timing,
-            beside=found["by hand, fused Adam"],
+            timing,
+            best,
+            target=settings.target(target * best.read("us/step")) if name == "ours" else None,
+            note=f"{timing.median / best.median:.2f} times the loop by hand",
             floor=settings.floor("float32", work, timing.median),
         )

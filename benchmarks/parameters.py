@@ -12,7 +12,7 @@ import torch
 from benchmarks.data import rebuilt
 from benchmarks.peer import Peer
 from benchmarks.peer_learning import Agrum, Pgmpy
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender, Timing
 from pgm import BayesianNetwork
@@ -125,16 +125,8 @@ def _beside_pgmpy(settings: Settings, pgmpy: Pgmpy, ours: Timing) -> Row:
     """The fit from columns again, next to the other peer."""
     theirs = settings.once(pgmpy.fit)
     error = difference(ours.first, pgmpy.tables(theirs.first))
-    return measurement(
-        f"{NETWORK}, fit, columns (peer: pgmpy)",
-        1e3 * ours.median,
-        "ms",
-        peer=1e3 * theirs.median,
-        right=error <= TOLERANCE,
-        note=f"difference {error:.0e}",
-        timing=ours,
-        beside=theirs,
-    )
+    what, note = f"{NETWORK}, fit, columns (peer: pgmpy)", f"difference {error:.0e}"
+    return timed(what, "ms", ours, theirs, right=error <= TOLERANCE, note=note)
 
 
 def _log_probs(settings: Settings, network: BayesianNetwork, codes: np.ndarray) -> Iterator[Row]:
@@ -195,14 +187,12 @@ def _row(
 ) -> Row:
     """Milliseconds for all rows, beside the peer of this kind or of all kinds."""
     theirs = times.get(f"peer {kind}", times.get("peer"))
-    return measurement(
+    return timed(
         f"{NETWORK}, {what}",
-        1e3 * items * times[kind].median,
         "ms",
+        times[kind].times(items),
+        theirs and theirs.times(items),
         target=settings.target(target),
-        peer=1e3 * items * theirs.median if theirs else None,
         right=max(errors) <= TOLERANCE,
         note="difference " + ", ".join([f"{error:.0e}" for error in errors]),
-        timing=times[kind],
-        beside=theirs,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_pgmax import PGMax
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender, Timing
 from inference import Factor, FactorGraph
@@ -150,15 +151,10 @@ def _model_rows(
     """Time per iteration and to build."""
     model = make()
 
-    def call(iterations: int) -> Callable[[], ApproximateResult[Tensor]]:
-        def run() -> ApproximateResult[Tensor]:
-            found = _run(model, iterations)
-            settings.wait()
-            return found
-
-        return run
-
-    contenders = [Contender.repeating(f"ours {n}", call(n)) for n in (FEW, MANY)]
+    contenders = [
+        Contender.repeating(f"ours {n}", settings.waiting(partial(_run, model, n)))
+        for n in (FEW, MANY)
+    ]
     contenders.append(Contender.repeating("ours, build", lambda: _build(make())))
     if peer is not None:
         contenders += [
@@ -176,16 +172,14 @@ def _model_rows(
         beliefs = peer[0].marginals(theirs.first)
         found = ours.first.marginals.cpu().numpy()
         error = float(np.abs(found.reshape(beliefs.shape) - beliefs).max())
-    yield measurement(
+    yield timed(
         f"{what}, one iteration",
-        1e3 * ours.median,
         "ms",
+        ours,
+        theirs,
         target=settings.target(target),
-        peer=None if theirs is None else 1e3 * theirs.median,
         right=error is None or error <= TOLERANCE,
         note="" if error is None else f"difference of beliefs {error:.0e}",
-        timing=ours,
-        beside=theirs,
     )
     yield measurement(
         f"{what}, build",

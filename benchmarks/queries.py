@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.peer import Peer
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from pgm import BayesianNetwork
@@ -47,13 +47,7 @@ def _turns(
     settings: Settings, query: Callable[[Any], Any], assignments: list[dict[str, str]]
 ) -> Callable[[], list]:
     """A call of the query with each of the assignments."""
-
-    def call() -> list:
-        found = [query(assignment) for assignment in assignments]
-        settings.wait()
-        return found
-
-    return call
+    return settings.waiting(lambda: [query(assignment) for assignment in assignments])
 
 
 def _most_probable(settings: Settings, name: str, network: BayesianNetwork, evidence: str) -> Row:
@@ -62,14 +56,13 @@ def _most_probable(settings: Settings, name: str, network: BayesianNetwork, evid
     timing = settings.time(Contender.repeating("ours", call, len(assignments)))["ours"]
     found = timing.first[0][1].item()
     known = settings.data.reference(name, evidence).get("log_mpe")
-    return measurement(
+    return timed(
         f"{name} {evidence}, most_probable",
-        1e3 * timing.median,
         "ms",
+        timing,
         target=MOST_PROBABLE[name],
         right=_close(found, known),
         note=f"log-probability {found:.9f}",
-        timing=timing,
     )
 
 
@@ -87,28 +80,20 @@ def _log_evidence(settings: Settings, name: str) -> Iterator[Row]:
     if settings.gum is not None:
         contenders.append(_peer(Peer(settings.gum, network), assignments[0]))
     times = settings.time(*contenders)
-    ours, both = 1e3 * times["evidence"].median, 1e3 * times["marginals"].median
+    ours, both = times["evidence"], times["marginals"]
     found = times["evidence"].first[0].item()
     right = _close(found, settings.data.reference(name, "e1")["logpe"])
-    yield measurement(
-        f"{name} e1, log_evidence",
-        ours,
-        "ms",
-        peer=1e3 * times["peer"].median if "peer" in times else None,
-        right=right,
-        note=f"log-probability {found:.9f}",
-        timing=times["evidence"],
-        beside=times.get("peer"),
-    )
+    what, note = f"{name} e1, log_evidence", f"log-probability {found:.9f}"
+    yield timed(what, "ms", ours, times.get("peer"), right=right, note=note)
     yield measurement(
         f"{name} e1, log_evidence / all posteriors",
-        ours / both,
+        ours.median / both.median,
         "",
         target=SHARE,
         right=right,
-        note=f"all posteriors in {both:.3g} ms",
-        timing=times["evidence"],
-        beside=times["marginals"],
+        note=f"all posteriors in {both.read('ms'):.3g} ms",
+        timing=ours,
+        beside=both,
     )
 
 

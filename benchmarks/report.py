@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,17 +13,19 @@ from typing import Any
 import torch
 
 from benchmarks.rates import Floor
-from benchmarks.timing import Timing
+from benchmarks.timing import UNITS, Timing
 
 __all__ = [
     "MEASUREMENTS",
     "Column",
     "Row",
     "Section",
+    "by_peer",
     "cell",
     "machine",
     "measurement",
     "printed",
+    "timed",
     "verdict",
 ]
 
@@ -124,6 +126,58 @@ def measurement(
             if found is not None
         },
     }
+
+
+def timed(
+    what: str,
+    unit: str,
+    ours: Timing,
+    peer: Timing | None = None,
+    *,
+    target: float | None = None,
+    right: bool = True,
+    note: str = "",
+    floor: Floor | None = None,
+) -> Row:
+    """A row of what clocks say, in a unit that they read out; of rates more is better."""
+    return measurement(
+        what,
+        ours.read(unit),
+        unit,
+        target=target,
+        peer=None if peer is None else peer.read(unit),
+        more=unit not in UNITS,
+        right=right,
+        note=note,
+        timing=ours,
+        beside=peer,
+        floor=floor,
+    )
+
+
+def by_peer(
+    what: str,
+    unit: str,
+    times: Mapping[str, Timing],
+    judge: Callable[[str], tuple[bool, str]],
+    *,
+    target: float | None = None,
+    shares: Mapping[str, float] | None = None,
+) -> Iterator[Row]:
+    """A row of "ours" beside each peer's clock, or alone.
+
+    ``judge`` says of a peer whether results agree, and a note; ``shares`` give targets as shares
+    of the peers' times.
+    """
+    ours, peers = times["ours"], [name for name in times if name != "ours"]
+    if not peers:
+        yield timed(what, unit, ours, target=target)
+    for peer in peers:
+        if shares is not None:
+            target = shares[peer] * times[peer].read(unit) if peer in shares else None
+        right, note = judge(peer)
+        label = f"{what} (peer: {peer})"
+        yield timed(label, unit, ours, times[peer], target=target, right=right, note=note)
 
 
 def printed(section: Section) -> list[Row]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from benchmarks.peer import Peer
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from pgm import BayesianNetwork
@@ -52,11 +52,7 @@ def _row(
 ) -> Row:
     rows, few = settings.rows(ROWS), settings.rows(PEER_ROWS)
 
-    def draw() -> object:
-        codes = network.sample(rows, given, generator=0)
-        settings.wait()
-        return codes
-
+    draw = settings.waiting(lambda: network.sample(rows, given, generator=0))
     contenders = [Contender.repeating("ours", draw, rows)]
     if settings.gum is not None and not given:
         bn = Peer(settings.gum, network).bn
@@ -64,17 +60,14 @@ def _row(
         contenders.append(Contender.repeating("peer", lambda: generator.drawSamples(few), few))
     times = settings.time(*contenders)
     worst = _deviation(network, times["ours"].first.cpu().numpy(), given)
-    return measurement(
+    return timed(
         f"{NETWORK}, {what}",
-        1 / times["ours"].median,
         "rows/s",
+        times["ours"],
+        times.get("peer"),
         target=settings.target(target),
-        peer=1 / times["peer"].median if "peer" in times else None,
-        more=True,
         right=worst <= DEVIATION,
         note=f"worst frequency off by {worst:.1f} standard errors",
-        timing=times["ours"],
-        beside=times.get("peer"),
     )
 
 

@@ -75,6 +75,16 @@ class Settings:
         """A network on the device asked for."""
         return self.data.load(network).to(self.device)
 
+    def waiting(self, call: Call) -> Call:
+        """The call, until the device has finished."""
+
+        def run() -> Any:
+            found = call()
+            self.wait()
+            return found
+
+        return run
+
     def wait(self) -> None:
         """Wait until the device has finished, so that the clock sees its work."""
         if self.device == "cuda":

@@ -14,7 +14,7 @@ import torch
 from benchmarks.bars_and_stripes import bars_against_stripes, trained_law
 from benchmarks.peer_dwave import Dwave
 from benchmarks.peer_thrml import Thrml
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender
 from energy import HopfieldNetwork, IsingModel
@@ -29,7 +29,7 @@ from inference import (
     sample_chain,
     simulated_annealing,
 )
-from inference.sampling.observers import Trace
+from inference.sampling.observers import Function, Trace
 
 __all__ = ["section"]
 
@@ -128,27 +128,15 @@ def _sweeps(settings: Settings) -> Iterator[Row]:
             call = partial(peer.sweeps, BETA, SWEEPS, CHAINS, rule)
             contenders.append(Contender.repeating(f"dwave {rule}", call, SWEEPS))
     times = settings.time(*contenders)
-    rates = {name: 1 / timing.median for name, timing in times.items()}
-    spins = rates["ours"] * CHAINS * SIDE**2 / 1e6
+    own, units = times.pop("ours"), CHAINS * SIDE**2
     # Every unit, in single precision, is read and written at least once.
-    floor = settings.floor("copy", 8 * CHAINS * SIDE**2, times["ours"].median)
-    note = f"{spins:.0f} M spins/s"
-    yield measurement("sweeps", rates["ours"], "1/s", note=note, timing=times["ours"], floor=floor)
+    floor = settings.floor("copy", 8 * units, own.median)
+    note = f"{units / own.median / 1e6:.0f} M spins/s"
+    yield timed("sweeps", "1/s", own, note=note, floor=floor)
     targets = {"thrml": TIMES_THRML, "dwave Metropolis": TIMES_DWAVE, "dwave Gibbs": TIMES_DWAVE}
-    for name in times:
-        if name != "ours":
-            target = targets[name] * rates[name]
-            label = f"sweeps (peer: {name})"
-            yield measurement(
-                label,
-                rates["ours"],
-                "1/s",
-                target=target,
-                peer=rates[name],
-                more=True,
-                timing=times["ours"],
-                beside=times[name],
-            )
+    for name, theirs in times.items():
+        target = targets[name] * theirs.read("1/s")
+        yield timed(f"sweeps (peer: {name})", "1/s", own, theirs, target=target)
 
 
 def _graphs(settings: Settings) -> Iterator[Graph]:
@@ -190,20 +178,17 @@ def _cut(settings: Settings, graph: Graph, sweeps: int) -> Row:
     note = f"mean {cuts.mean():,.1f}, best {cuts.max():,.1f}"
     label = f"cut {graph.name}" + (f", {sweeps} sweeps" if sweeps != SEARCH_SWEEPS else "")
     if peer is None:
-        return measurement(label, times["ours"].median, "s", note=note, timing=times["ours"])
+        return timed(label, "s", times["ours"], note=note)
     energies = [peer.energies(most, CHAINS, seed) for seed in range(SEEDS)]
     theirs = (total - np.stack(energies)) / 2
-    seconds = times["dwave"].median
-    return measurement(
+    return timed(
         f"{label} (peer: dwave)",
-        times["ours"].median,
         "s",
-        target=settings.target(CPU_SHARE * seconds),
-        peer=seconds,
+        times["ours"],
+        times["dwave"],
+        target=settings.target(CPU_SHARE * times["dwave"].median),
         right=settings.most_rows is not None or cuts.mean() >= theirs.mean(),
         note=f"{note}; peer {theirs.mean():,.1f}, {theirs.max():,.1f}",
-        timing=times["ours"],
-        beside=times["dwave"],
     )
 
 
@@ -214,6 +199,24 @@ def _effective(run: Callable[[], Any]) -> tuple[float, float]:
     seconds = perf_counter() - began
     size = float(ess_bulk(figure))
     return size / seconds, size
+
+
+def _traced(
+    kernel: Any, start: Any, figure: Function, draws: int, thin: int, warmup: int = 0
+) -> torch.Tensor:
+    """A figure of every draw of some chains, (chain, draw)."""
+    found = sample_chain(
+        kernel,
+        start,
+        draws=draws,
+        thin=thin,
+        warmup=warmup,
+        observers={"figure": Trace(figure)},
+        keep=False,
+        generator=1,
+        progress=False,
+    )
+    return found.observed["figure"]
 
 
 def _clusters(settings: Settings) -> Row:
@@ -231,23 +234,13 @@ def _clusters(settings: Settings) -> Row:
         progress=False,
     ).values[:, -1]
 
-    def magnetization(kernel: Any, draws: int, thin: int) -> torch.Tensor:
-        trace = Trace(lambda spins: spins.mean(1).abs())
-        found = sample_chain(
-            kernel,
-            warm,
-            draws=draws,
-            thin=thin,
-            observers={"m": trace},
-            keep=False,
-            generator=1,
-            progress=False,
-        )
-        return found.observed["m"]
+    def magnetization(spins: torch.Tensor) -> torch.Tensor:
+        return spins.mean(1).abs()
 
     steps, sweeps = settings.rows(CLUSTER_STEPS), settings.rows(SINGLE_STEPS)
-    ours, size = _effective(partial(magnetization, clusters, steps, 1))
-    theirs, few = _effective(partial(magnetization, single, sweeps // THIN, THIN))
+    ours, size = _effective(partial(_traced, clusters, warm, magnetization, steps, 1))
+    slow = partial(_traced, single, warm, magnetization, sweeps // THIN, THIN)
+    theirs, few = _effective(slow)
     return measurement(
         "clusters (peer: single spins)",
         ours,
@@ -278,19 +271,9 @@ def _tempering(settings: Settings, scale: float) -> Row:
         return bars_against_stripes(found.samples)
 
     def plain() -> torch.Tensor:
-        trace = Trace(bars_against_stripes)
-        found = sample_chain(
-            law.at(1.0),
-            law.start(TEMPERING_CHAINS, torch.Generator().manual_seed(0)),
-            draws=sweeps // THIN,
-            thin=THIN,
-            warmup=settings.rows(WARMUP),
-            observers={"bars": trace},
-            keep=False,
-            generator=1,
-            progress=False,
-        )
-        return found.observed["bars"]
+        start = law.start(TEMPERING_CHAINS, torch.Generator().manual_seed(0))
+        warmup = settings.rows(WARMUP)
+        return _traced(law.at(1.0), start, bars_against_stripes, sweeps // THIN, THIN, warmup)
 
     tuned = parallel_tempering(
         law, betas=TEMPERATURES, draws=1, chains=TEMPERING_CHAINS, generator=0, progress=False
@@ -321,14 +304,13 @@ def _recall(settings: Settings) -> Row:
     times = settings.time(Contender.repeating("ours", lambda: network.recall(cues, generator=1)))
     found = times["ours"].first
     overlap = (found.state.cpu() * patterns[:count]).mean()
-    return measurement(
+    return timed(
         "recall",
-        times["ours"].median,
         "s",
+        times["ours"],
         target=settings.target(RECALL_SECONDS),
         right=bool(found.converged.all()) and abs(float(overlap) - 0.998) < 0.002,
         note=f"overlap {overlap:.5f}, {int(found.sweeps.max())} sweeps at most",
-        timing=times["ours"],
     )
 
 

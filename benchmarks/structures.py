@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,7 +11,7 @@ import numpy as np
 
 from benchmarks.data import rebuilt
 from benchmarks.peer_learning import Agrum, Pgmpy
-from benchmarks.report import MEASUREMENTS, Row, Section, measurement
+from benchmarks.report import MEASUREMENTS, Row, Section, measurement, timed
 from benchmarks.settings import Settings
 from benchmarks.timing import Contender, Timing
 from inference.exact.structure import bits
@@ -231,18 +230,16 @@ def _climbed(case: _Case, ours: Timing, theirs: _Theirs | None) -> Iterator[Row]
     found: SearchResult = ours.first
     greedy, note = None, ""
     if theirs is not None:
-        greedy, tabu = (1e3 * theirs.times[key].median for key in ("greedy", "tabu"))
-        note = f"peer with tabu list {tabu:.0f} ms"
-    yield measurement(
+        greedy = theirs.times["greedy"]
+        note = f"peer with tabu list {theirs.times['tabu'].read('ms'):.0f} ms"
+    yield timed(
         f"{case.name}, hill_climb",
-        1e3 * ours.median,
         "ms",
-        target=None if greedy is None else CLIMB * greedy,
-        peer=greedy,
+        ours,
+        greedy,
+        target=None if greedy is None else CLIMB * greedy.read("ms"),
         right=case.honest(found),
         note=note,
-        timing=ours,
-        beside=None if theirs is None else theirs.times["greedy"],
     )
     peer, target, note = None, None, ""
     if theirs is not None:
@@ -262,15 +259,13 @@ def _beside_pgmpy(settings: Settings, case: _Case, ours: Timing) -> Row:
     """Hill climbing in pgmpy, once."""
     pgmpy = Pgmpy(case.network, case.codes)
     theirs = settings.once(pgmpy.climb)
-    return measurement(
+    return timed(
         f"{case.name}, hill_climb (peer: pgmpy)",
-        1e3 * ours.median,
         "ms",
-        peer=1e3 * theirs.median,
+        ours,
+        theirs,
         right=_close(pgmpy.score(), case.value(case.truth)),
         note=f"peer {case.value(theirs.first):,.2f}, distance {case.distance(theirs.first)}",
-        timing=ours,
-        beside=theirs,
     )
 
 
@@ -294,15 +289,12 @@ def _ordered(settings: Settings, case: _Case, theirs: _Theirs | None) -> Iterato
             row["verdict"] = "MISS"
         yield row
     runs = [settings.once(_order_search(case, seed, None)) for seed in SEEDS]
-    seconds = [run.median for run in runs]
-    scores = [run.first.score for run in runs]
-    yield measurement(
+    yield timed(
         f"{case.name}, order_search to its end",
-        statistics.median(seconds),
         "s",
+        Timing(samples=[run.median for run in runs]),
         right=all([case.honest(run.first) for run in runs]),
-        note="scores " + ", ".join([f"{score:,.2f}" for score in scores]),
-        timing=Timing(samples=seconds),
+        note="scores " + ", ".join([f"{run.first.score:,.2f}" for run in runs]),
     )
     distances = [case.distance(run.first.parents) for run in runs]
     yield measurement(
@@ -401,17 +393,9 @@ def _pair(
     note: str,
 ) -> Iterator[Row]:
     """Time and distance of a method without targets."""
-    yield measurement(
-        f"{case.name}, {what}",
-        times["ours"].median,
-        "s",
-        peer=times["peer"].median if "peer" in times else None,
-        right=right,
-        note=note,
-        timing=times["ours"],
-        beside=times.get("peer"),
-    )
-    yield measurement(f"{case.name}, {what}, CPDAG distance", ours, "", peer=theirs)
+    label = f"{case.name}, {what}"
+    yield timed(label, "s", times["ours"], times.get("peer"), right=right, note=note)
+    yield measurement(f"{label}, CPDAG distance", ours, "", peer=theirs)
 
 
 def _score_row(

@@ -6,17 +6,27 @@ import gc
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
-__all__ = ["Contender", "Timing", "alternate"]
+__all__ = ["UNITS", "Contender", "Timing", "alternate", "cpu_seconds"]
 
 #: A sample repeats short calls until it is about this long, in seconds.
 SAMPLE = 5e-3
 MOST_CALLS = 1000
 FEWEST_SAMPLES = 3
 
+#: Units of time: how many there are in a second per item.
+UNITS = {"s": 1.0, "ms": 1e3, "ms/row": 1e3, "ms/1k rows": 1e6, "us/step": 1e6}
+
 Call = Callable[[], Any]
+
+
+def cpu_seconds(call: Call) -> tuple[Any, float]:
+    """What a call returns, and the processor's time that it takes."""
+    start = process_time()
+    found = call()
+    return found, process_time() - start
 
 
 @dataclass(frozen=True)
@@ -51,13 +61,25 @@ class Timing:
     def median(self) -> float:
         return statistics.median(self.samples)
 
+    def read(self, unit: str) -> float:
+        """The median in one of the units of time, or as a rate, in items per second."""
+        return UNITS[unit] * self.median if unit in UNITS else 1 / self.median
+
+    @property
+    def quartiles(self) -> list[float]:
+        """The lower and the upper one; twice the same of one sample."""
+        if len(self.samples) < 2:
+            return 2 * self.samples
+        lower, _, upper = statistics.quantiles(self.samples, n=4, method="inclusive")
+        return [lower, upper]
+
     @property
     def spread(self) -> float | None:
         """From the lower to the upper quartile, as a share of the median; None of one sample."""
-        if len(self.samples) < 2:
+        if len(self.samples) < 2 or not self.median:
             return None
-        lower, _, upper = statistics.quantiles(self.samples, n=4, method="inclusive")
-        return abs((upper - lower) / self.median) if self.median else None
+        lower, upper = self.quartiles
+        return abs((upper - lower) / self.median)
 
     def less(self, shorter: Timing, items: int) -> Timing:
         """What each of so many items takes by which this is longer, turn by turn.

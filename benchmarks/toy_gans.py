@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from time import process_time
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.report import MEASUREMENTS, Row, Section, measurement
 from benchmarks.settings import Settings
+from benchmarks.timing import cpu_seconds
 from generative import GenerativeAdversarialNetwork, WassersteinGAN
 from generative.gan.critic_gap import estimate_earth_movers
 from generative.gan.minibatch_features import MinibatchDiscrimination
@@ -249,11 +249,8 @@ def _learned(
     model = kind(*_networks(variant, seed), **variant.model).to(settings.device)
     rows = plane.rows.to(settings.device)
     steps = settings.rows(round(variant.share * plane.steps))
-    start = process_time()
-    model.fit(
-        rows, steps=steps, lr=variant.lr, optimization=variant.how, generator=seed, progress=False
-    )
-    seconds = process_time() - start
+    how = {"lr": variant.lr, "optimization": variant.how, "generator": seed}
+    _, seconds = cpu_seconds(lambda: model.fit(rows, steps=steps, progress=False, **how))
     return plane.judge(model.sample(SAMPLES, generator=seed).cpu()), seconds
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "new_axes",
     "paper_map",
     "plain",
+    "quiet",
     "tiled",
 ]
 
@@ -95,6 +96,11 @@ def plain(ax: Axes) -> Axes:
     """Axes without a frame, on a pale grid."""
     ax.grid(color=TRACK, lw=0.8)
     ax.set_axisbelow(True)
+    return quiet(ax)
+
+
+def quiet(ax: Axes) -> Axes:
+    """Axes whose lines and numbers stand back: no frame, two thin axes."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(AXIS)
     ax.tick_params(color=AXIS, labelcolor=MUTED)

@@ -22,6 +22,7 @@ from inference.diagnostics.rhat import rhat
 from inference.diagnostics.summary import LEAST_TIMES, summarize
 from inference.inputs import Values, as_whole
 from inference.palette import AXIS, INK, MUTED, SERIES, TRACK
+from inference.pictures import new_axes, quiet
 from inference.sampling.samples import Samples
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def trace_plot(
     draws, name = _one(x, index)
     rows = draws.double().cpu().numpy()
     chains, length = rows.shape
-    ax = _axes(ax, (7.4, 3.2))
+    ax = new_axes(ax, (7.4, 3.2))
     every = -(-length // POINTS)
     whole = length // every * every
     cells = rows[:, :whole].reshape(chains, -1, every)
@@ -135,7 +136,7 @@ def rank_plot(
     expected = counts.mean(0)
     spread = 2 * length * _spread(cells, bins)
     unit = 1.3 * max(counts.max(), (expected + spread).max())
-    ax = _axes(ax, (6.4, 0.9 + 0.75 * min(chains, 12)))
+    ax = new_axes(ax, (6.4, 0.9 + 0.75 * min(chains, 12)))
     edges = np.linspace(0, chains * length, bins + 1)
     step: dict[str, Any] = {"step": "post", "color": TRACK, "lw": 0, "zorder": 0}
     for chain, color in zip(range(chains), _colors(chains), strict=True):
@@ -204,7 +205,7 @@ def autocorrelation_plot(
     if max_lag is None:
         max_lag = min(max(20, int(5 * np.nan_to_num(time))), length - 1)
     rho = autocorrelation(draws, max_lag).cpu().numpy()
-    ax = _axes(ax, (6.4, 3.2))
+    ax = new_axes(ax, (6.4, 3.2))
     lags, width = np.arange(rho.shape[1]), 2 / np.sqrt(length)
     ax.axhspan(-width, width, color=TRACK, lw=0, zorder=0, gid="independent")
     ax.axhline(0, color=AXIS, lw=0.8, zorder=1, gid="zero")
@@ -263,21 +264,9 @@ def _colors(chains: int) -> list[Any]:
     return [hsv_to_rgb((c / chains, 0.58, (0.66, 0.8, 0.52)[c % 3])) for c in range(chains)]
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
 def _finish(ax: Axes, chains: int = 0) -> Axes:
     """Frame, ticks, and a legend of the chains."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(AXIS)
-    ax.tick_params(color=AXIS, labelcolor=MUTED, labelsize=9)
-    ax.xaxis.label.set(color=INK)
-    ax.yaxis.label.set(color=INK)
+    quiet(ax).tick_params(labelsize=9)
     if 1 < chains <= NAMED:
         lines = [line for line in ax.lines if str(line.get_gid()).startswith("chain")]
         names = [f"chain {chain}" for chain in range(chains)]

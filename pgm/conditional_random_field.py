@@ -19,6 +19,7 @@ from inference.inputs import as_whole
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike
+from pgm.choices import check_choice
 from pgm.conditional import exact, objectives, search
 from pgm.conditional.learning import Learner, OptimizerForm, Schedule
 from pgm.conditional.objectives import Likelihood, PartitionMethod
@@ -29,8 +30,6 @@ from pgm.conditional.templates import Template, template_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-from pgm.choices import check_choice
 
 __all__ = ["ConditionalRandomField"]
 

@@ -112,6 +112,21 @@ def test_links_between_pages_lead_somewhere(root: Path) -> None:
             assert (page.parent / link).is_file(), f"{page.name}: {link}"
 
 
+def test_measurements_are_pages_of_the_site(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(root / "docs" / "extensions"))
+    staging = importlib.import_module("staging")
+    made = staging.results(root / "benchmarks" / "results", tmp_path)
+    titles = [text.partition("\n")[0] for text in made.values()]
+    assert len(set(titles)) == len(titles) > 10
+    links = []
+    for page in (root / "docs").glob("*.md"):
+        links += re.findall(r"\]\(/results/([\w/.-]+\.md)\)", staging.in_site(read(page)))
+    assert len(links) > 10
+    assert {tmp_path / link for link in links} <= made.keys()
+
+
 def test_colours_of_the_site_are_those_of_the_pictures(root: Path) -> None:
     style = read(root / "docs" / "_static" / "style.css")
     assert {AMBER, BLUE, INK} <= set(re.findall(r"#[0-9a-f]{6}", style))

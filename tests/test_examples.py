@@ -126,6 +126,11 @@ def test_tour(root: Path, tmp_path: Path) -> None:
         assert nats[better] > nats[worse]
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_is_short(name: str) -> None:
+    assert len((SCRIPTS / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 80
+
+
 def test_explaining_away_prints_murphys_numbers(root: Path, tmp_path: Path) -> None:
     output = run(root, tmp_path, str(root / "examples" / "explaining_away.py"))
     for numbers in (("0.3000", "0.5000"), ("0.4298", "0.7079"), ("0.1945", "1.0000")):

@@ -178,14 +178,7 @@ def belief_propagation(
         value, states = problem.model.log_weight(codes), problem.name_states(codes)
     else:
         value = logs.log_partition(messages)
-    return ApproximateResult(
-        problem.name_marginals(marginals),
-        problem.unbatch(value),
-        problem.unbatch(found.converged),
-        problem.unbatch(found.residual),
-        found.iterations,
-        states,
-    )
+    return problem.answer(found, marginals, value, states)
 
 
 def _check_options(mode: str, schedule: str, gradient: str) -> None:

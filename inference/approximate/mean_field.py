@@ -136,14 +136,7 @@ def mean_field(
             problem, blocks, model.by_variable(q.log()).exp(), max_iterations, tolerance, progress
         )
     warn_unconverged(found, "mean_field", tolerance, 2)
-    marginals = model.by_variable(q.log()).exp()
-    return ApproximateResult(
-        problem.name_marginals(marginals),
-        problem.unbatch(_bound(logs, q)),
-        problem.unbatch(found.converged),
-        problem.unbatch(found.residual),
-        found.iterations,
-    )
+    return problem.answer(found, model.by_variable(q.log()).exp(), _bound(logs, q))
 
 
 def _starts(model: FactorGroups, n_starts: int, generator: GeneratorLike) -> Tensor:

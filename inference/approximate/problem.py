@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from inference.approximate.factor_groups import FactorGroups, group_factors
 from inference.approximate.odds import EdgeList, Neighborhood
+from inference.approximate.result import ApproximateResult, Named
+from inference.approximate.schedules import Messages
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
 from inference.logspace import log_normalize
 
 __all__ = ["GraphProblem", "Problem", "marginals_of"]
-
-Named = TypeVar("Named")
 
 
 class Problem(ABC, Generic[Named]):
@@ -54,6 +54,23 @@ class Problem(ABC, Generic[Named]):
     def unbatch(self, values: Tensor) -> Tensor:
         """Drop the leading axis that one graph does not have."""
         return values if self.batched else values.squeeze(0)
+
+    def answer(
+        self,
+        found: Messages[Any],
+        marginals: Tensor,
+        log_partition: Tensor,
+        most_probable: Named | None = None,
+    ) -> ApproximateResult[Named]:
+        """What a method hands back of marginals (B, V, q_max) and a value (B,) where it ended."""
+        return ApproximateResult(
+            self.name_marginals(marginals),
+            self.unbatch(log_partition),
+            self.unbatch(found.converged),
+            self.unbatch(found.residual),
+            found.iterations,
+            most_probable,
+        )
 
 
 class GraphProblem(Problem[dict[str, Any]]):

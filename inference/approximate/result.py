@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-__all__ = ["ApproximateResult"]
+__all__ = ["ApproximateResult", "Named"]
 
+#: Results as a user speaks of them: a dict by name, or an array.
 Named = TypeVar("Named")
 
 

@@ -55,13 +55,7 @@ def structured_mean_field(
     with torch.no_grad():
         found = law.climb(law.product(start), max_iterations, tolerance, progress)
     warn_unconverged(found, "mean_field", tolerance, 3)
-    return ApproximateResult(
-        problem.name_marginals(law.marginals(found.state)),
-        problem.unbatch(law.bound(found.state)),
-        problem.unbatch(found.converged),
-        problem.unbatch(found.residual),
-        found.iterations,
-    )
+    return problem.answer(found, law.marginals(found.state), law.bound(found.state))
 
 
 def tree_blocks(problem: GraphProblem) -> list[list[str]]:

@@ -145,13 +145,7 @@ def tree_reweighted(
     warn_unconverged(found, "tree_reweighted", tolerance, 2)
     bound = kernel.log_partition(found.state) + _disagreement(kernel, found.state, appearance)
     marginals = marginals_of(problem, kernel.beliefs(found.state).detach())
-    return ApproximateResult(
-        problem.name_marginals(marginals),
-        problem.unbatch(bound),
-        problem.unbatch(found.converged),
-        problem.unbatch(found.residual),
-        found.iterations,
-    )
+    return problem.answer(found, marginals, bound)
 
 
 def _edges(model: FactorGroups) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.inputs import as_whole
+from inference.learning.checkpoint import under
 
 __all__ = ["Callback", "EarlyStopping", "Evaluate"]
 
@@ -128,10 +129,7 @@ class EarlyStopping(Callback):
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Take over what ``memory`` returned."""
         self._best, self._waited = float(memory["best"]), int(memory["waited"])
-        start = "kept."
-        self._kept = {
-            name[len(start) :]: x for name, x in memory.items() if name.startswith(start)
-        }
+        self._kept = under("kept.", memory)
 
     def finish(self, model: nn.Module) -> None:
         """Put the best weights back."""

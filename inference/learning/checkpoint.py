@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inference.tensor_files import read_tensors, write_tensors
 
-__all__ = ["Checkpoint", "fingerprint"]
+__all__ = ["Checkpoint", "fingerprint", "under"]
 
 #: What the file says it holds.
 KIND = "LearningState"
@@ -31,6 +31,17 @@ def fingerprint(rows: Tensor) -> list[Any]:
     """
     content = rows.detach().cpu().contiguous().numpy().tobytes()
     return [list(rows.shape), hashlib.sha256(content).hexdigest()]
+
+
+def under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin alike, by what follows.
+
+    Example:
+        >>> import torch
+        >>> under("kept.", {"kept.bias": torch.ones(1), "best": torch.zeros(1)})
+        {'bias': tensor([1.])}
+    """
+    return {name[len(start) :]: x for name, x in tensors.items() if name.startswith(start)}
 
 
 class Checkpoint:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.learning.callbacks import Callback
-from inference.learning.checkpoint import Checkpoint
+from inference.learning.checkpoint import Checkpoint, under
 from inference.learning.moving_average import MovingWeights
 from inference.learning.optimization import (
     Optimization,
@@ -264,11 +264,11 @@ class _Descent(Learner[Batch]):
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Take over what ``memory`` returned."""
         for place, optimizer in enumerate(self._optimizers):
-            load_optimizer_state(optimizer, _part(memory, f"optimizer.{place}."))
+            load_optimizer_state(optimizer, under(f"optimizer.{place}.", memory))
         for place, callback in enumerate(self._callbacks):
-            callback.recall(_part(memory, f"callback.{place}."))
+            callback.recall(under(f"callback.{place}.", memory))
         if self._average is not None:
-            self._average.recall(_part(memory, "average."))
+            self._average.recall(under("average.", memory))
         if self._parted is not None:
             self._parted.key = int(memory["parts.key"])
 
@@ -340,11 +340,6 @@ def _loss_name(player: Player[Any]) -> str:
 
 def _whose(player: Player[Any]) -> str:
     return f" by the {player.name}" if player.name else ""
-
-
-def _part(memory: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    """What is under a name."""
-    return {key[len(start) :]: x for key, x in memory.items() if key.startswith(start)}
 
 
 def _forget_gradients(parameters: Sequence[nn.Parameter]) -> None:

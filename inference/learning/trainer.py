@@ -18,7 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from inference.learning.checkpoint import Checkpoint
+from inference.learning.checkpoint import Checkpoint, under
 from inference.learning.schedule import Schedule
 from inference.parallel import Team
 from inference.progress import progress_bar
@@ -230,8 +230,7 @@ def _resumed(
     }
     state = checkpoint.part(tensors, "generator", generator.get_state())
     # What a learner comes to remember later, such as the moments of an optimizer.
-    start = "memory."
-    memory = {key[len(start) :]: x for key, x in tensors.items() if key.startswith(start)}
+    memory = under("memory.", tensors)
     learner.recall({key: x.to(generator.device) for key, x in memory.items()})
     for name, x in own.items():
         x.copy_(parts["parameters"][name])

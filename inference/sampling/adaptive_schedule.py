@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from torch import Tensor
 from inference.inputs import as_whole
 from inference.progress import progress_bar
 from inference.sampling.annealed_path import rising
-from inference.sampling.kernel import TemperedLaw
+from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.resampling import Resampling
 
 __all__ = ["adaptive_schedule", "as_path"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 #: Chains of the pilot, and how even one step of it leaves their weights.
 PILOTS, EVENNESS = 256, 0.99

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,15 +18,13 @@ from inference.parallel import Team
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.adaptive_schedule import as_path
 from inference.sampling.annealed_path import follow
-from inference.sampling.kernel import TemperedLaw
+from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.laws import Tempered, as_tempered_law
 from inference.sampling.log_partition_estimate import LogPartition, bracket
 from inference.sampling.resampling import Resampling, ResamplingScheme
 from inference.sampling.sequential_monte_carlo import ISLANDS, even_draws
 
 __all__ = ["LogPartition", "annealed_importance_sampling", "bracket"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 def annealed_importance_sampling(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from torch import Tensor
 
 from inference.inputs import as_tensors
 from inference.progress import progress_bar
-from inference.sampling.kernel import TemperedLaw
+from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.resampling import Resampling
 
 __all__ = ["follow", "rising"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 def follow(

@@ -14,7 +14,6 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensors, check_finite
 from inference.sampling.continuous import (
     LogDensity,
@@ -29,6 +28,7 @@ from inference.sampling.continuous import (
 )
 from inference.sampling.kernel import Beta, TemperedLaw
 from inference.sampling.metropolis import ContinuousKernel, StepSize
+from inference.sampling.observers import check_memory
 
 __all__ = ["Base", "ContinuousLaw", "NormalBase", "PathState", "tempered"]
 
@@ -91,11 +91,8 @@ class NormalBase:
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Independent draws, (n, *event); refused where they would not fit in memory."""
         needed = COPIES * n * self.mean.numel() * self.mean.element_size()
-        if self.device.type == "cpu" and needed > free_memory():
-            raise ValueError(
-                f"{n:,} chains of {self.mean.numel():,} numbers need about "
-                f"{readable_bytes(needed)}, {readable_bytes(free_memory())} are free; run fewer"
-            )
+        what = f"{n:,} chains of {self.mean.numel():,} numbers"
+        check_memory(what, needed, self.device, "run fewer")
         return self.mean + self.scale * normal_like(
             self.mean.expand(n, *self.mean.shape), generator
         )

@@ -14,10 +14,10 @@ from torch import Tensor
 from inference.approximate.coloring import color_graph
 from inference.exact.evidence import Evidence
 from inference.exact.graph import FactorGraph
-from inference.exact.memory import free_memory, readable_bytes
 from inference.sampling.conditional_layout import Block, ConditionalLayout
 from inference.sampling.factor_arrays import FactorArrays
 from inference.sampling.kernel import Beta
+from inference.sampling.observers import check_memory
 
 __all__ = ["DiscreteDensity"]
 
@@ -134,11 +134,8 @@ class DiscreteDensity:
         """
         widest = max([len(block.start) for block in self.blocks], default=0)
         needed = chains * (ENTRY_BYTES * widest + STATE_BYTES * len(self.arrays.cards))
-        if self.device.type == "cpu" and needed > free_memory():
-            raise ValueError(
-                f"{chains:,} chains of {len(self.arrays.cards):,} variables need about "
-                f"{readable_bytes(needed)}, {readable_bytes(free_memory())} are free; run fewer"
-            )
+        what = f"{chains:,} chains of {len(self.arrays.cards):,} variables"
+        check_memory(what, needed, self.device, "run fewer")
         shape = (len(self.arrays.cards), chains)
         draws = torch.rand(shape, dtype=torch.float64, device=self.device, generator=generator)
         cards = torch.from_numpy(self.arrays.cards).to(self.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -17,14 +17,12 @@ from inference.inputs import as_whole
 from inference.parallel import Team
 from inference.progress import check_progress, progress_bar
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.kernel import Kernel
+from inference.sampling.kernel import Kernel, S
 from inference.sampling.observers import Observer, check_memory, itself
 from inference.sampling.parted_kernel import PartedKernel, generators_of
 from inference.sampling.samples import Samples, map_tensors
 
 __all__ = ["sample_chain"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 #: Observers by name, or to be named after their classes.
 Observers = Mapping[str, Observer[Any]] | Sequence[Observer[Any]]

@@ -20,6 +20,7 @@ __all__ = [
     "FixedBeta",
     "Kernel",
     "Rule",
+    "S",
     "SearchLaw",
     "TemperedLaw",
     "select",

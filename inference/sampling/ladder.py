@@ -7,18 +7,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from inference.inputs import as_whole
-from inference.sampling.kernel import TemperedLaw, select
+from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.replica_exchange import ReplicaExchange, ReplicaState
 
 __all__ = ["advanced", "respaced", "tuned_ladder"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 #: Rungs of the first ladder, of the longest one, and per unit of the barrier.
 FIRST, MOST, PER_BARRIER = 8, 256, 3.5
@@ -98,7 +96,7 @@ def tuned_ladder(
         old = kernel.betas.cpu().numpy()
         betas = respaced(old, rejections, count)
         nearest = np.abs(betas[:, None] - old).argmin(1)
-        inner = _spread(state, torch.from_numpy(nearest).to(law.device))
+        inner = kernel.at_rungs(state, torch.from_numpy(nearest).to(law.device))
         kernel = ReplicaExchange(law, torch.from_numpy(betas))
         state = kernel.resume(inner)
     return kernel, advanced(kernel, state, sweeps - ROUNDS * each, generator, bar)
@@ -116,10 +114,3 @@ def advanced(
         state = kernel.step(state, generator)
         bar.update(1)
     return state
-
-
-def _spread(state: ReplicaState, rungs: torch.Tensor) -> Any:
-    """State of the replicas at some rungs of every chain, in their order."""
-    chains, count = state.replicas.shape
-    first = torch.arange(chains, device=rungs.device)[:, None] * count
-    return select(state.inner, (first + state.replicas[:, rungs]).view(-1))

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from inference.parallel import Team
-from inference.sampling.kernel import FixedBeta, Kernel
+from inference.sampling.kernel import FixedBeta, Kernel, S
 from inference.sampling.samples import Samples, map_tensors
 
 __all__ = ["PartedKernel", "generators_of"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class PartedKernel(Generic[S]):

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import Tensor
 
-from inference.sampling.kernel import TemperedLaw, select
+from inference.sampling.kernel import S, TemperedLaw, select
 
 __all__ = ["ReplicaExchange", "ReplicaState"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class ReplicaState(NamedTuple):
@@ -153,12 +151,16 @@ class ReplicaExchange(Generic[S]):
             )
         return 1 - state.accepted.mean(0) / tried
 
-    def at_rung(self, state: ReplicaState, rung: int) -> S:
-        """State of the replicas at one rung, a row per chain."""
-        replica = state.replicas[:, rung]
-        first = torch.arange(len(replica), device=self.device) * len(self.betas)
-        return select(state.inner, first + replica)
+    def at_rungs(self, state: ReplicaState, rungs: slice | Tensor) -> S:
+        """State of the replicas at some rungs of every chain, in their order."""
+        replicas = state.replicas[:, rungs]
+        first = torch.arange(len(replicas), device=self.device)[:, None] * len(self.betas)
+        return select(state.inner, (first + replicas).view(-1))
+
+    def cold(self, state: ReplicaState) -> S:
+        """State of the replicas at the last inverse temperature, a row per chain."""
+        return self.at_rungs(state, slice(-1, None))
 
     def position(self, state: ReplicaState) -> Tensor:
         """Where the replicas at the last inverse temperature are, (chain, *event)."""
-        return self.law.position(self.at_rung(state, -1))
+        return self.law.position(self.cold(state))

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
-from inference.sampling.kernel import select
+from inference.sampling.kernel import S, select
 
 __all__ = ["Resampling", "ResamplingScheme", "ancestors"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 #: How chains are drawn in proportion to their weights.
 ResamplingScheme: TypeAlias = Literal["systematic", "stratified", "multinomial", "residual"]

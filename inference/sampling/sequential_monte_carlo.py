@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +16,12 @@ from inference.inputs import as_whole
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.adaptive_schedule import as_path
 from inference.sampling.annealed_path import follow
-from inference.sampling.kernel import TemperedLaw, select
+from inference.sampling.kernel import S, TemperedLaw, select
 from inference.sampling.laws import Tempered, as_tempered_law
 from inference.sampling.log_partition_estimate import LogPartition
 from inference.sampling.resampling import Resampling, ResamplingScheme, ancestors
 
 __all__ = ["ISLANDS", "Particles", "even_draws", "sequential_monte_carlo"]
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 #: Independent groups that resampling keeps apart: with 8, an error cannot be told from luck.
 ISLANDS = 16

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_tensors, as_whole
 from inference.parallel import Team
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.kernel import TemperedLaw
+from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.ladder import advanced, tuned_ladder
 from inference.sampling.laws import Tempered, as_tempered_law
+from inference.sampling.observers import check_memory
 from inference.sampling.replica_exchange import ReplicaExchange, ReplicaState
 
 __all__ = ["TemperedSamples", "parallel_tempering"]
 
 #: Draws whose positions and energies are computed in one call.
 TOGETHER = 32
-
-S = TypeVar("S", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +191,7 @@ def _drawn(
         cold = []
         for _ in range(part.start, part.stop):
             state = advanced(kernel, state, thin, generator, bar)
-            cold.append(kernel.at_rung(state, -1))
+            cold.append(kernel.cold(state))
         kept = type(cold[0])(*[torch.cat(rows) for rows in zip(*cold, strict=True)])
         samples[part] = law.position(kept).reshape_as(samples[part])
         energy[part] = -law.log_density(kept, target).reshape_as(energy[part])
@@ -210,11 +208,8 @@ def _drawn(
 def _empty(position: Tensor, draws: int) -> tuple[Tensor, Tensor]:
     """Room for draws of all chains, (draw, chain, *event), refused if there is none."""
     needed = draws * (position.numel() * position.element_size() + 8 * len(position))
-    if position.device.type == "cpu" and needed > free_memory():
-        raise ValueError(
-            f"{draws:,} draws of {len(position):,} chains need about {readable_bytes(needed)}, "
-            f"{readable_bytes(free_memory())} are free; keep fewer with thin"
-        )
+    what = f"{draws:,} draws of {len(position):,} chains"
+    check_memory(what, needed, position.device, "keep fewer with thin")
     energy = position.new_empty((draws, len(position)), dtype=torch.float64)
     return position.new_empty((draws, *position.shape)), energy
 

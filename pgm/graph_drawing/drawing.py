@@ -41,7 +41,7 @@ PALE_BLUE, BLUE_EDGE = PAPER, "#a3b6cc"
 PALE_AMBER, AMBER_EDGE = "#fff4e0", "#d9922f"
 
 # Inches.
-MARGIN, TITLE_STRIP, NAXISEST = 0.16, 0.42, 4.2
+MARGIN, TITLE_STRIP, NARROWEST = 0.16, 0.42, 4.2
 LARGEST_FIGURE = 60.0  # beyond that the drawing is shrunk
 LARGEST_SCALE = 1.6  # on given axes text grows no further than this
 
@@ -72,7 +72,7 @@ def canvas(
         import matplotlib.pyplot as plt
 
         shrink = min(1.0, LARGEST_FIGURE / width, LARGEST_FIGURE / height)
-        size = max(shrink * width, NAXISEST), shrink * height
+        size = max(shrink * width, NARROWEST), shrink * height
         figure, ax = plt.subplots(figsize=(size[0], size[1] + TITLE_STRIP))
         figure.subplots_adjust(0.0, 0.0, 1.0, size[1] / (size[1] + TITLE_STRIP))
     ax.set_axis_off()

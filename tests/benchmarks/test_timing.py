@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rates import Rates
-from benchmarks.report import MEASUREMENTS, Section, measurement, printed, verdict
+from benchmarks.report import MEASUREMENTS, Section, by_peer, measurement, printed, timed, verdict
 from benchmarks.timing import Contender, Timing, alternate
 
 
@@ -71,6 +71,31 @@ def test_the_spread_is_between_the_quartiles() -> None:
 def test_a_longer_run_less_a_shorter_one_gives_the_time_of_an_item() -> None:
     long, short = Timing("end", [5.0, 9.0, 7.0]), Timing("start", [1.0, 1.0])
     assert long.less(short, 4) == Timing("end", [1.0, 2.0])
+
+
+def test_clocks_are_read_in_units_and_as_rates() -> None:
+    ours, peer = Timing(samples=[0.5, 2.0, 1.0]), Timing(samples=[0.25])
+    row = timed("load", "ms", ours, peer, target=900.0)
+    assert (row["measured"], row["peer"], row["ratio"], row["verdict"]) == (
+        1e3,
+        250.0,
+        4.0,
+        "MISS",
+    )
+    row = timed("sweeps", "1/s", ours, peer, target=0.9)
+    assert (row["measured"], row["peer"], row["verdict"]) == (1.0, 4.0, "ok")
+    assert (ours.quartiles, peer.quartiles) == ([0.75, 1.5], [0.25, 0.25])
+
+
+def test_rows_by_peer_have_targets_of_their_own_and_one_row_stands_alone() -> None:
+    times = {
+        name: Timing(samples=[seconds]) for name, seconds in (("ours", 1), ("a", 4), ("b", 2))
+    }
+    rows = by_peer("fit", "s", times, lambda peer: (peer == "a", peer), shares={"a": 0.5})
+    found = [(row["what"], row["target"], row["verdict"], row["note"]) for row in rows]
+    assert found == [("fit (peer: a)", 2.0, "ok", "a"), ("fit (peer: b)", None, "WRONG", "b")]
+    (row,) = by_peer("fit", "s", {"ours": times["ours"]}, lambda peer: (False, peer), target=0.5)
+    assert (row["what"], row["verdict"], row["peer"]) == ("fit", "MISS", None)
 
 
 def test_shares_are_of_the_roof_that_bounds_the_work() -> None:

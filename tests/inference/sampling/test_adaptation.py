@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from inference.random import as_generator
 from inference.sampling.adaptation import (
     DualAveraging,
     Moments,
@@ -28,10 +29,6 @@ from inference.sampling.langevin import MALA, ULA
 from inference.sampling.metropolis import RandomWalk
 
 SCALES = torch.tensor([0.01, 1.0, 30.0, 1.0, 5.0], dtype=torch.float64)
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def stretched(x: Tensor) -> Tensor:
@@ -110,13 +107,13 @@ def test_step_sizes_follow_a_path_of_normal_laws():
 def test_a_warm_up_finds_acceptance_and_scales(kind, first):
     """Acceptance afterwards is that of fresh exact draws; scales up to a common factor."""
     kernel = kind(stretched, first)
-    start = SCALES * torch.randn(100, 5, dtype=torch.float64, generator=source())
+    start = SCALES * torch.randn(100, 5, dtype=torch.float64, generator=as_generator(0))
     tuned, state = warm_up(kernel, 3 * start, 600, generator=1, progress=False)
     assert isinstance(tuned.step_size, float)
     ratios = tuned.scale / SCALES
     assert ratios.max() / ratios.min() < 1.3
-    exact = SCALES * torch.randn(4000, 5, dtype=torch.float64, generator=source(2))
-    acceptance = tuned.step(tuned.init(exact), source(3)).acceptance.mean()
+    exact = SCALES * torch.randn(4000, 5, dtype=torch.float64, generator=as_generator(2))
+    acceptance = tuned.step(tuned.init(exact), as_generator(3)).acceptance.mean()
     assert abs(float(acceptance) - tuned.target_acceptance(5)) < 0.05
     assert state.position.shape == (100, 5) and (state.invalid == 0).all()
     assert kernel.step_size == first and kernel.scale == 1.0
@@ -124,13 +121,13 @@ def test_a_warm_up_finds_acceptance_and_scales(kind, first):
 
 def test_a_target_and_a_scale_of_ones_own_are_kept():
     kernel = MALA(stretched, 1.0, SCALES)
-    start = SCALES * torch.randn(200, 5, dtype=torch.float64, generator=source())
+    start = SCALES * torch.randn(200, 5, dtype=torch.float64, generator=as_generator(0))
     tuned, _ = warm_up(
         kernel, start, 300, target=0.9, adapt_scale=False, generator=1, progress=False
     )
     assert tuned.scale is SCALES
-    exact = SCALES * torch.randn(4000, 5, dtype=torch.float64, generator=source(2))
-    acceptance = tuned.step(tuned.init(exact), source(3)).acceptance.mean()
+    exact = SCALES * torch.randn(4000, 5, dtype=torch.float64, generator=as_generator(2))
+    acceptance = tuned.step(tuned.init(exact), as_generator(3)).acceptance.mean()
     assert abs(float(acceptance) - 0.9) < 0.03
 
 
@@ -180,9 +177,9 @@ def test_moves_along_a_path_are_accepted_evenly(kind):
     assert isinstance(law.step_size, StepSizes)
     betas = torch.tensor([0.0, 0.05, 0.1, 0.2, 1.0], dtype=torch.float64).repeat_interleave(2000)
     precision = 1 - betas + 400 * betas
-    unit = torch.randn(len(betas), 3, dtype=torch.float64, generator=source(1))
+    unit = torch.randn(len(betas), 3, dtype=torch.float64, generator=as_generator(1))
     start = (400 * betas / precision)[:, None] + precision.rsqrt()[:, None] * unit
-    state = law.step(law.init(start), betas, source(2))
+    state = law.step(law.init(start), betas, as_generator(2))
     means = state.acceptance.reshape(5, -1).mean(1)
     assert (means - law.kernel.target_acceptance(3)).abs().max() < 0.05
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from inference.random import as_generator
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.continuous import evaluate
 from inference.sampling.continuous_law import ContinuousLaw, NormalBase, tempered
@@ -21,10 +22,6 @@ from inference.sampling.metropolis import RandomWalk
 
 #: One false alarm in ten million per test of distribution.
 ALARM = 1e-7
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def quadratic(x: Tensor) -> Tensor:
@@ -44,7 +41,7 @@ def kernels(log_density) -> list:
 
 
 def test_values_and_slopes_are_those_of_the_function():
-    x = torch.randn(5, 2, 3, dtype=torch.float64, generator=source())
+    x = torch.randn(5, 2, 3, dtype=torch.float64, generator=as_generator(0))
     point = evaluate(lambda x: x.sin().sum((1, 2)) + x[:, 0, 0] ** 3, x, gradient=True)
     expected = x.cos()
     expected[:, 0, 0] += 3 * x[:, 0, 0] ** 2
@@ -110,13 +107,13 @@ def test_a_normal_base_is_the_normal_law():
 
     mean, scale = torch.tensor([[0.0, 1.0]]).double(), torch.tensor([[2.0], [0.5]]).double()
     base = NormalBase(mean, scale)
-    x = base.sample(20_000, source())
+    x = base.sample(20_000, as_generator(0))
     assert x.shape == (20_000, 2, 2)
     expected = torch.distributions.Normal(mean, scale).log_prob(x).sum((1, 2))
     torch.testing.assert_close(base.log_prob(x), expected)
     for unit in ((x - mean) / scale).flatten(1).T:
         assert kstest(unit, "norm").pvalue > ALARM
-    assert torch.equal(x[:10], base.sample(20_000, source())[:10])
+    assert torch.equal(x[:10], base.sample(20_000, as_generator(0))[:10])
 
 
 def test_bases_that_are_no_law_are_refused():
@@ -125,7 +122,7 @@ def test_bases_that_are_no_law_are_refused():
     with pytest.raises(ValueError, match="mean must be finite"):
         NormalBase([math.inf])
     with pytest.raises(ValueError, match="run fewer"):
-        NormalBase([0.0] * 100).sample(10**13, source())
+        NormalBase([0.0] * 100).sample(10**13, as_generator(0))
 
 
 # Paths -------------------------------------------------------------------------------------------
@@ -146,7 +143,7 @@ def test_a_step_leaves_the_law_at_every_beta_invariant(kind, wrong):
     law = ContinuousLaw(NormalBase(torch.zeros(1).double()), kernels(quadratic)[kind])
     beta = torch.linspace(0, 1, 40_000, dtype=torch.float64)
     mean, scale = path_law(beta)
-    generator = source(kind)
+    generator = as_generator(kind)
     unit = torch.randn(len(beta), dtype=torch.float64, generator=generator)
     state = law.init((mean + scale * unit)[:, None])
     for _ in range(3):
@@ -159,22 +156,22 @@ def test_a_step_leaves_the_law_at_every_beta_invariant(kind, wrong):
 def test_a_step_at_one_is_a_step_of_the_kernel():
     for kernel in kernels(quadratic):
         law = ContinuousLaw(NormalBase(torch.zeros(2).double()), kernel)
-        start = torch.randn(50, 2, dtype=torch.float64, generator=source())
-        mine = law.step(law.init(start), 1.0, source(1))
-        own = kernel.step(kernel.init(start), source(1))
+        start = torch.randn(50, 2, dtype=torch.float64, generator=as_generator(0))
+        mine = law.step(law.init(start), 1.0, as_generator(1))
+        own = kernel.step(kernel.init(start), as_generator(1))
         torch.testing.assert_close(mine.position, own.position)
         torch.testing.assert_close(mine.acceptance, own.acceptance)
         torch.testing.assert_close(law.log_density(mine, 1.0), own.log_density)
-        torch.testing.assert_close(law.at(1.0).step(law.init(start), source(1)), mine)
+        torch.testing.assert_close(law.at(1.0).step(law.init(start), as_generator(1)), mine)
 
 
 def test_one_inverse_temperature_per_chain_is_that_of_the_chain():
     law = ContinuousLaw(NormalBase(torch.zeros(2).double()), MALA(quadratic, 0.6))
-    state = law.start(6, source())
+    state = law.start(6, as_generator(0))
     betas = torch.tensor([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]).double()
-    together = law.step(state, betas, source(1))
+    together = law.step(state, betas, as_generator(1))
     for chain, beta in enumerate(betas.tolist()):
-        alone = law.step(state, beta, source(1))
+        alone = law.step(state, beta, as_generator(1))
         torch.testing.assert_close(alone.position[chain], together.position[chain])
         density = law.log_density(together, betas)[chain]
         torch.testing.assert_close(density, law.log_density(together, beta)[chain])
@@ -188,9 +185,9 @@ def test_a_step_evaluates_a_position_once():
         return quadratic(x)
 
     law = ContinuousLaw(NormalBase(torch.zeros(1).double()), MALA(counted, 0.6))
-    state = law.start(7, source())
+    state = law.start(7, as_generator(0))
     for beta in (0.1, 0.5, 1.0):
-        state = law.step(state, beta, source())
+        state = law.step(state, beta, as_generator(0))
         law.log_density(state, beta + 0.1)
     assert seen == [7] * 4
 
@@ -206,9 +203,9 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("kernel", [*kernels(quadratic), ULA(quadratic, 0.1)])
 def test_the_host_never_waits_for_a_step(kernel):
     law = ContinuousLaw(NormalBase(torch.zeros(2).double()), kernel)
-    state, path = kernel.init(torch.zeros(4, 2).double()), law.start(4, source())
+    state, path = kernel.init(torch.zeros(4, 2).double()), law.start(4, as_generator(0))
     betas = torch.linspace(0, 1, 4, dtype=torch.float64)
-    generator = source()
+    generator = as_generator(0)
     with NoWaiting():
         kernel.step(state, generator)
         law.log_density(law.step(path, betas, generator), betas)
@@ -219,14 +216,14 @@ def test_the_host_never_waits_for_a_step(kernel):
 
 def test_steps_are_pure_and_chains_can_be_selected():
     law = ContinuousLaw(NormalBase(torch.zeros(2).double()), HMC(quadratic, 0.3, steps=3))
-    state = law.start(5, source())
+    state = law.start(5, as_generator(0))
     before = [part.clone() for part in state]
-    first, second = law.step(state, 0.5, source(1)), law.step(state, 0.5, source(1))
+    first, second = law.step(state, 0.5, as_generator(1)), law.step(state, 0.5, as_generator(1))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     torch.testing.assert_close(list(state), before, rtol=0, atol=0)
     picked = select(first, torch.tensor([4, 4, 0]))
     assert torch.equal(picked.position[0], first.position[4])
-    assert law.step(picked, 0.5, source()).position.shape == (3, 2)
+    assert law.step(picked, 0.5, as_generator(0)).position.shape == (3, 2)
 
 
 @pytest.mark.parametrize("kind", range(3))
@@ -253,14 +250,14 @@ def test_a_target_with_a_hard_edge():
         return torch.where(x[:, 0] > 0, quadratic(x), -math.inf)
 
     law = ContinuousLaw(NormalBase(torch.zeros(1).double()), MALA(half, 0.6))
-    state = law.start(1000, source())
+    state = law.start(1000, as_generator(0))
     assert law.log_density(state, 0.0).isfinite().all()
-    assert not torch.equal(law.step(state, 0.0, source()).position, state.position)
+    assert not torch.equal(law.step(state, 0.0, as_generator(0)).position, state.position)
     impossible = law.position(state)[:, 0] <= 0
     assert torch.equal(law.log_density(state, 0.5).isneginf(), impossible)
     per_chain = torch.zeros(1000).double()
     torch.testing.assert_close(law.log_density(state, per_chain), law.log_density(state, 0.0))
-    after = law.run(state, [1.0] * 20, source(1))
+    after = law.run(state, [1.0] * 20, as_generator(1))
     assert (law.position(after)[:, 0] > 0)[~impossible].all()
     exact = math.log(math.sqrt(math.pi / 2) * 0.5 * (1 + math.erf(2 * math.sqrt(2))))
     found = annealed_importance_sampling(law, betas=40, chains=4000, generator=0)
@@ -270,9 +267,9 @@ def test_a_target_with_a_hard_edge():
 def test_a_target_that_fails_is_impossible_on_the_way_and_counted():
     law = ContinuousLaw(NormalBase([1.0]), MALA(lambda x: x.sqrt().sum(1), 1.0))
     state = law.init(torch.full((500, 1), 1.0))
-    after = law.run(state, [1.0] * 10, source())
+    after = law.run(state, [1.0] * 10, as_generator(0))
     assert (after.position > 0).all() and after.invalid.sum() > 100
-    hot = law.run(state, [0.0] * 10, source())
+    hot = law.run(state, [0.0] * 10, as_generator(0))
     assert 50 < (hot.position < 0).sum() < 450  # at zero the target plays no part
     assert torch.equal(law.log_density(hot, 1.0).isneginf(), hot.position[:, 0] < 0)
     assert torch.equal(law.log_density(hot, 0.5).isneginf(), hot.position[:, 0] < 0)
@@ -299,7 +296,7 @@ def test_step_sizes_may_follow_the_inverse_temperature():
         return 1e-9
 
     law = ContinuousLaw(NormalBase([0.0]), MALA(quadratic, 0.6), step_size)
-    state = law.start(3, source())
-    after = law.step(state, 0.25, source())
+    state = law.start(3, as_generator(0))
+    after = law.step(state, 0.25, as_generator(0))
     assert asked == [0.25]
     torch.testing.assert_close(after.position, state.position, rtol=0, atol=1e-7)

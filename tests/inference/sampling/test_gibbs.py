@@ -68,9 +68,10 @@ def chi_square(counts: np.ndarray, probs: np.ndarray, n: int) -> tuple[float, in
     return float(((counts - expected)[kept] ** 2 / expected[kept]).sum()), int(kept.sum()) - 1
 
 
+@pytest.mark.parametrize("rule", ["heat-bath", "metropolis"])
 @pytest.mark.parametrize("zeros", [0.0, 0.2])
 @pytest.mark.parametrize("wrong", [False, True])
-def test_one_step_from_exact_draws(make, law, zeros, wrong):
+def test_one_step_from_exact_draws(make, law, rule, zeros, wrong):
     """Exact starts, one sweep, chi-square over all joint states; false alarms: one in 1e7."""
     from scipy.stats import chi2
 
@@ -79,7 +80,7 @@ def test_one_step_from_exact_draws(make, law, zeros, wrong):
     n = 200_000
     generator = torch.Generator().manual_seed(1)
     start = states[torch.multinomial(probs, n, True, generator=generator)]
-    kernel = ColoredGibbs(density).at(1.1 if wrong else 1.0)
+    kernel = ColoredGibbs(density, rule).at(1.1 if wrong else 1.0)
     codes = kernel.step(kernel.init(start), generator).codes.long()
     strides = torch.tensor([36, 12, 6, 2, 1])
     counts = torch.bincount(codes @ strides, minlength=len(states)).numpy()

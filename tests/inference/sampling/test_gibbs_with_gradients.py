@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.enumerate import enumerate_states
+from inference.random import as_generator
 from inference.sampling.continuous_law import tempered
 from inference.sampling.gibbs_with_gradients import (
     Binary,
@@ -18,10 +19,6 @@ from inference.sampling.gibbs_with_gradients import (
     GradientGibbsState,
     OneHot,
 )
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class Model:
 
     def __call__(self, x: Tensor) -> Tensor:
         width = x[0].numel()
-        pairs = torch.randn(width, width, dtype=torch.float64, generator=source(width))
-        bias = torch.randn(width, dtype=torch.float64, generator=source(1))
+        pairs = torch.randn(width, width, dtype=torch.float64, generator=as_generator(width))
+        bias = torch.randn(width, dtype=torch.float64, generator=as_generator(1))
         flat = x.flatten(1)
         field = flat @ pairs / width + bias
         return self.scale * (field.tanh() * flat + (flat @ pairs).sin() / 2).sum(1)
@@ -69,7 +66,7 @@ def matrix_of(kernel: GibbsWithGradients, codes: Tensor, forget: bool = False) -
     possible = every.log_proposals.gather(1, choice[:, None])[:, 0] > -math.inf
     choice = torch.where(possible, choice, every.log_proposals.argmax(1))
     changed, _ = kernel.encoding.changed(every.codes, choice)
-    _, outcome = kernel._changed(every, choice, source())
+    _, outcome = kernel._changed(every, choice, as_generator(0))
     acceptance = outcome.acceptance
     if forget:  # the ratio of densities alone
         logs = kernel.log_density(kernel.encoding.encode(codes))
@@ -108,7 +105,7 @@ def test_steps_from_exact_draws(model, wrong):
     from scipy.stats import chi2
 
     n = 100_000
-    generator = source(1)
+    generator = as_generator(1)
     start = model.codes[torch.multinomial(model.probs, n, True, generator=generator)]
     density = tempered(model, 1.3) if wrong else model
     kernel = GibbsWithGradients(density, model.encoding)
@@ -131,7 +128,7 @@ def test_a_step_takes_changes_as_often_as_its_matrix_says():
     kernel = GibbsWithGradients(model, model.encoding)
     row = matrix_of(kernel, model.codes)[10]
     start = model.codes[10].expand(50_000, -1)
-    codes = kernel.step(kernel.init(start), source(2)).codes
+    codes = kernel.step(kernel.init(start), as_generator(2)).codes
     strides = model.states ** torch.arange(model.n - 1, -1, -1)
     counts = torch.bincount(codes @ strides, minlength=len(model.codes))
     expected = len(codes) * row
@@ -178,7 +175,7 @@ def test_hard_zeros_are_never_entered():
     codes = enumerate_states([2] * 4)
     allowed = codes[codes.sum(1) <= 2]
     state = kernel.init(allowed.double().repeat(20, 1))
-    generator = source()
+    generator = as_generator(0)
     for _ in range(20):
         state = kernel.step(state, generator)
     assert (state.codes.sum(1) <= 2).all() and (state.invalid == 0).all()
@@ -199,7 +196,7 @@ def test_a_density_that_is_no_number_is_counted():
 
     kernel = GibbsWithGradients(broken, Binary())
     state = kernel.init(torch.zeros(100, 3))
-    generator = source()
+    generator = as_generator(0)
     for _ in range(4):
         state = kernel.step(state, generator)
     assert (state.codes[:, 0] == 0).all() and state.invalid.sum() > 20
@@ -212,7 +209,7 @@ def test_at_most_one_variable_changes_and_seeds_repeat():
     kernel = GibbsWithGradients(model, model.encoding)
     state = kernel.init(torch.zeros(64, 4, dtype=torch.int64))
     before = [part.clone() for part in state]
-    first, second = kernel.step(state, source(1)), kernel.step(state, source(1))
+    first, second = kernel.step(state, as_generator(1)), kernel.step(state, as_generator(1))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     torch.testing.assert_close(list(state), before, rtol=0, atol=0)
     changes = (kernel.position(first) != kernel.position(state)).sum(1)

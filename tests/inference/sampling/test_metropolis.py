@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from inference.random import as_generator
 from inference.sampling.continuous import Point, evaluate
-from inference.sampling.metropolis import (
-    RandomWalk,
-    metropolis,
-    reachable,
-)
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from inference.sampling.hmc import HMC
+from inference.sampling.langevin import MALA, ULA
+from inference.sampling.metropolis import RandomWalk, metropolis, reachable
 
 
 def bent(x: Tensor) -> Tensor:
@@ -29,17 +25,19 @@ def test_the_flow_between_two_points_is_the_same_both_ways():
     """p(x) a(x, x') = p(x') a(x', x), pointwise: the steps themselves are symmetric."""
     scale = torch.tensor([1.0, 2.0, 0.5]).double()
     kernel = RandomWalk(bent, 0.7, scale)
-    x = torch.randn(500, 3, dtype=torch.float64, generator=source())
+    x = torch.randn(500, 3, dtype=torch.float64, generator=as_generator(0))
     seen = []
 
     def looked(position: Tensor) -> Point:
         seen.append(position)
         return evaluate(bent, position, gradient=False)
 
-    _, outcome = kernel.transition(looked(x), looked, 0.7, source(1))
+    _, outcome = kernel.transition(looked(x), looked, 0.7, as_generator(1))
     start, end = seen
     assert torch.equal(
-        kernel.transition(looked(end), lambda _: looked(start), 0.7, source(2))[1].acceptance,
+        kernel.transition(looked(end), lambda _: looked(start), 0.7, as_generator(2))[
+            1
+        ].acceptance,
         (bent(start) - bent(end)).clamp(max=0).exp(),
     )
     forth = bent(start) + outcome.acceptance.log()
@@ -59,7 +57,7 @@ def test_steps_from_exact_draws(wrong):
         return torch.logaddexp(-2 * (x + 1).square(), -2 * (x - 1).square()).sum(1)
 
     n = 100_000
-    generator = source(3)
+    generator = as_generator(3)
     side = 2.0 * torch.randint(2, (n, 1), generator=generator) - 1
     start = side + 0.5 * torch.randn(n, 1, dtype=torch.float64, generator=generator)
     kernel = RandomWalk((lambda x: 0.7 * bimodal(x)) if wrong else bimodal, 1.0)
@@ -83,14 +81,14 @@ def test_acceptance_is_the_rule():
     proposal = Point(torch.ones(8, 1), new, torch.zeros(8, 0))
     ratio = new - logs
     ratio[5] = math.nan
-    point, outcome = metropolis(old_point, proposal, ratio, source(), ~flags)
+    point, outcome = metropolis(old_point, proposal, ratio, as_generator(0), ~flags)
     expected = torch.tensor([1.0, math.exp(-1), 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]).double()
     torch.testing.assert_close(outcome.acceptance, expected)
     assert outcome.divergent.tolist() == [False] * 3 + [True] * 5
     assert outcome.invalid.tolist() == [False] * 6 + [True] * 2
     assert point.position[[0, 2], 0].tolist() == [1.0, 1.0]
     assert point.position[3:, 0].tolist() == [0.0] * 5
-    stuck, outcome = metropolis(old_point, proposal, ratio, source(), flags)
+    stuck, outcome = metropolis(old_point, proposal, ratio, as_generator(0), flags)
     assert (outcome.acceptance == 0).all() and (stuck.position == 0).all()
 
 
@@ -104,7 +102,7 @@ def test_positions_out_of_range_are_given_back():
 def test_a_proposal_without_a_log_density_is_rejected_and_counted():
     kernel = RandomWalk(lambda x: (1 - x.square()).sqrt().sum(1), 1.0)  # NaN beyond one
     state = kernel.init(torch.zeros(200, 1))
-    generator = source()
+    generator = as_generator(0)
     for _ in range(5):
         state = kernel.step(state, generator)
     assert (state.position.abs() <= 1).all() and state.log_density.isfinite().all()
@@ -112,16 +110,40 @@ def test_a_proposal_without_a_log_density_is_rejected_and_counted():
     assert torch.equal(state.divergent, state.invalid)
 
 
-def test_chains_do_not_depend_on_each_other():
-    kernel = RandomWalk(bent, 0.7)
-    x = torch.randn(20, 3, dtype=torch.float64, generator=source())
+KERNELS = [RandomWalk(bent, 0.7), ULA(bent, 0.5), MALA(bent, 0.5), HMC(bent, 0.3, steps=4)]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_chains_do_not_depend_on_each_other(kernel):
+    x = torch.randn(20, 3, dtype=torch.float64, generator=as_generator(0))
     other = x.clone()
     other[7] += 3.0
-    first, second = [kernel.step(kernel.init(start), source(1)) for start in (x, other)]
+    first, second = [kernel.step(kernel.init(start), as_generator(1)) for start in (x, other)]
     rest = [chain for chain in range(20) if chain != 7]
     for a, b in zip(first, second, strict=True):
         assert torch.equal(a[rest], b[rest])
     assert not torch.equal(first.position[7], second.position[7])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_same_seed_gives_the_same_chain_and_steps_are_pure(kernel):
+    x = torch.randn(9, 3, dtype=torch.float64, generator=as_generator(0))
+    state = kernel.init(x)
+    before = [part.clone() for part in state]
+    x += 1
+    first, second = kernel.step(state, as_generator(5)), kernel.step(state, as_generator(5))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(list(state), before, rtol=0, atol=0)
+    assert not torch.equal(first.position, kernel.step(state, as_generator(6)).position)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_type_of_positions_is_kept(kernel):
+    scale = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+    kernel = replace(kernel, step_size=torch.tensor([0.5, 0.1]).double(), scale=scale)
+    state = kernel.step(kernel.init(torch.zeros(2, 3)), as_generator(0))
+    assert state.position.dtype == state.gradient.dtype == torch.float32
+    assert state.log_density.dtype == torch.float64
 
 
 def test_a_step_size_per_chain_is_that_of_the_chain():
@@ -129,13 +151,16 @@ def test_a_step_size_per_chain_is_that_of_the_chain():
     x = torch.zeros(3, 2, 2, dtype=torch.float64)
     flat = RandomWalk(lambda x: torch.zeros(len(x)), sizes)
     once = RandomWalk(flat.log_density, 1.0)
-    ratio = flat.step(flat.init(x), source()).position / once.step(once.init(x), source()).position
+    ratio = (
+        flat.step(flat.init(x), as_generator(0)).position
+        / once.step(once.init(x), as_generator(0)).position
+    )
     torch.testing.assert_close(ratio, sizes[:, None, None].expand(3, 2, 2))
 
 
 def test_single_numbers_are_an_event():
     kernel = RandomWalk(lambda x: -x.square(), 1.0)
-    assert kernel.step(kernel.init(torch.zeros(4)), source()).position.shape == (4,)
+    assert kernel.step(kernel.init(torch.zeros(4)), as_generator(0)).position.shape == (4,)
     assert kernel.target_acceptance(1) == 0.44 and kernel.target_acceptance(10) == 0.234
 
 

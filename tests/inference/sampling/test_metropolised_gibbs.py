@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from inference.exact.evidence import Evidence
+from inference.random import as_generator
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealing import simulated_annealing
 from inference.sampling.gibbs import ColoredGibbs, metropolised
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def rule_of_liu(probs: np.ndarray, now: int) -> np.ndarray:
@@ -103,27 +100,6 @@ def test_a_rule_without_acceptance_is_rejected(make, law):
     assert (probs @ matrix - probs).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("zeros", [0.0, 0.2])
-@pytest.mark.parametrize("wrong", [False, True])
-def test_one_sweep_from_exact_draws(make, law, zeros, wrong):
-    """Exact starts, one sweep, chi-square over all joint states; false alarms: one in 1e7."""
-    from scipy.stats import chi2
-
-    density = make(3, zeros)
-    states, probs = law(density)
-    n = 200_000
-    generator = source(1)
-    start = states[torch.multinomial(probs, n, True, generator=generator)]
-    kernel = ColoredGibbs(density, "metropolis").at(1.1 if wrong else 1.0)
-    codes = kernel.position(kernel.step(kernel.init(start), generator))
-    counts = torch.bincount(codes @ torch.tensor([36, 12, 6, 2, 1]), minlength=len(states))
-    expected = n * probs
-    assert (counts[probs == 0] == 0).all()
-    kept = expected > 0
-    value = float(((counts - expected)[kept] ** 2 / expected[kept]).sum())
-    assert (value > chi2.isf(1e-7, int(kept.sum()) - 1)) == wrong
-
-
 def test_a_sweep_draws_from_its_probabilities(make, law):
     """All chains from one state, the next against the exact row; false alarms: one in 1e7."""
     from scipy.stats import chi2
@@ -132,7 +108,7 @@ def test_a_sweep_draws_from_its_probabilities(make, law):
     states, _ = law(density)
     start = states[17].expand(200_000, -1)
     kernel = ColoredGibbs(density, "metropolis").at(1.0)
-    codes = kernel.step(kernel.init(start), source(2)).codes.long()
+    codes = kernel.step(kernel.init(start), as_generator(2)).codes.long()
     counts = torch.bincount(codes @ torch.tensor([36, 12, 6, 2, 1]), minlength=len(states))
     row = sweep_matrix(density, states, 1.0)[17]
     expected = len(codes) * row
@@ -148,11 +124,11 @@ def test_the_path_is_that_of_the_gibbs_sampler(make, law):
     assert path.log_base == gibbs.log_base
     assert path.temperature_range() == gibbs.temperature_range()
     assert path.device == density.device
-    state = path.start(50, source())
-    assert torch.equal(state.codes, gibbs.start(50, source()).codes)
+    state = path.start(50, as_generator(0))
+    assert torch.equal(state.codes, gibbs.start(50, as_generator(0)).codes)
     assert torch.equal(path.log_density(state, 0.3), gibbs.log_density(state, 0.3))
     assert torch.equal(path.descend(state).codes, gibbs.descend(state).codes)
-    first, second = path.step(state, 1.0, source(1)), path.step(state, 1.0, source(1))
+    first, second = path.step(state, 1.0, as_generator(1)), path.step(state, 1.0, as_generator(1))
     assert torch.equal(first.codes, second.codes)
     assert (first.codes[:, 0] == 1).all()
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from inference.random import categorical
+from inference.random import as_generator, categorical
 from inference.sampling.adaptive_schedule import adaptive_schedule
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealed_path import follow
@@ -19,10 +19,6 @@ from inference.sampling.kernel import TemperedLaw
 from inference.sampling.log_partition_estimate import LogPartition, bracket
 from inference.sampling.resampling import Resampling
 from inference.sampling.sequential_monte_carlo import sequential_monte_carlo
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def within(found: LogPartition, exact: float) -> bool:
@@ -64,15 +60,15 @@ def test_weights_are_unbiased_whatever_the_path(machine, resample):
     rbm = machine(5, 3, 1.0, seed=2)
     resampling = None if resample is None else Resampling(resample, 4000, 0.9)
     path = np.array([0.0, 0.5, 1.0])
-    state = rbm.start(32_000, source())
-    logs, _ = follow(rbm, state, path, source(1), resampling=resampling)
+    state = rbm.start(32_000, as_generator(0))
+    logs, _ = follow(rbm, state, path, as_generator(1), resampling=resampling)
     ratios = (logs + rbm.log_base - rbm.log_partition()).exp().view(4000, 8).mean(1)
     error = float(ratios.std()) / math.sqrt(4000)
     assert abs(float(ratios.mean()) - 1) < 6 * error
     # Weights that are taken after the move instead of before it are found out.
-    state, wrong = rbm.start(32_000, source()), torch.zeros(32_000).double()
+    state, wrong = rbm.start(32_000, as_generator(0)), torch.zeros(32_000).double()
     for before, after in ((0.0, 0.5), (0.5, 1.0)):
-        state = rbm.step(state, after, source(2))
+        state = rbm.step(state, after, as_generator(2))
         wrong += rbm.log_ratio(state, before, after)
     biased = (wrong + rbm.log_base - rbm.log_partition()).exp()
     assert abs(float(biased.mean()) - 1) > 6 * float(biased.std()) / math.sqrt(32_000)
@@ -88,8 +84,8 @@ def test_intervals_cover(machine, runs, islands):
     chains = 64 if islands is None else 8 * islands
     resampling = None if islands is None else Resampling("systematic", runs * islands)
     path = np.linspace(0, 1, 13)
-    state = rbm.start(runs * chains, source(4))
-    logs, _ = follow(rbm, state, path, source(5), resampling=resampling)
+    state = rbm.start(runs * chains, as_generator(4))
+    logs, _ = follow(rbm, state, path, as_generator(5), resampling=resampling)
     estimates = [LogPartition(row, islands) for row in (logs + rbm.log_base).view(runs, -1)]
     exact = rbm.log_partition()
     told = [found for found in estimates if found.reliable]
@@ -129,7 +125,11 @@ def test_both_directions_bracket_log_z(machine):
     assert low < exact < high
     # Starts that are not draws of the law lose the upper side.
     wrong = annealed_importance_sampling(
-        rbm, betas=8, reverse=True, starts=rbm.position(rbm.start(8000, source())), generator=2
+        rbm,
+        betas=8,
+        reverse=True,
+        starts=rbm.position(rbm.start(8000, as_generator(0))),
+        generator=2,
     )
     assert wrong.mean_log_weight < exact
 
@@ -169,7 +169,7 @@ def test_particles_are_draws_of_the_law(machine, threshold):
 
 def test_a_pilot_puts_temperatures_where_the_law_changes(machine):
     rbm = machine(8, 4, 2.0, seed=9)
-    path = adaptive_schedule(rbm, source(), chains=2000, refine=1)
+    path = adaptive_schedule(rbm, as_generator(0), chains=2000, refine=1)
     assert path[0] == 0
     assert path[-1] == 1
     assert (np.diff(path) > 0).all()
@@ -180,10 +180,10 @@ def test_a_pilot_puts_temperatures_where_the_law_changes(machine):
         probs = (before * weights).softmax(0)
         variance = float(probs @ weights**2 - (probs @ weights) ** 2)
         assert 0.005 < variance * (after - before) ** 2 < 0.015
-    fine = adaptive_schedule(rbm, source(), chains=2000, refine=4)
+    fine = adaptive_schedule(rbm, as_generator(0), chains=2000, refine=4)
     np.testing.assert_allclose(fine[::4], path)
     flat = machine(2, 2, 0.0)
-    assert adaptive_schedule(flat, source(), refine=1).tolist() == [0.0, 1.0]
+    assert adaptive_schedule(flat, as_generator(0), refine=1).tolist() == [0.0, 1.0]
 
 
 def test_seeds_and_devices(machine):

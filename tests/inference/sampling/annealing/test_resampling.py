@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from inference.random import as_generator
 from inference.sampling.resampling import Resampling, ResamplingScheme, ancestors
 
 SCHEMES = get_args(ResamplingScheme)
@@ -27,13 +28,9 @@ class Place(NamedTuple):
     position: torch.Tensor
 
 
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def copies(logs: torch.Tensor, scheme: ResamplingScheme, seed: int = 0) -> torch.Tensor:
     """How often each chain of each group goes on."""
-    chosen = ancestors(logs, scheme, source(seed))
+    chosen = ancestors(logs, scheme, as_generator(seed))
     return torch.zeros_like(logs).scatter_add_(1, chosen, torch.ones_like(logs))
 
 
@@ -74,7 +71,7 @@ def test_copies_are_right_on_average(scheme):
 
 def test_only_uneven_islands_are_resampled_and_keep_their_mean():
     logs = torch.tensor([0.0, 0.1, 0.0, 0.2, 9.0, 0.0, -math.inf, 0.0]).double()
-    new, state = Resampling("systematic", 2).apply(logs, Place(torch.arange(8)), source())
+    new, state = Resampling("systematic", 2).apply(logs, Place(torch.arange(8)), as_generator(0))
     assert state.position[:4].tolist() == [0, 1, 2, 3]
     assert state.position[4:].tolist() == [4, 4, 4, 4]
     torch.testing.assert_close(new[:4], logs[:4])
@@ -84,7 +81,9 @@ def test_only_uneven_islands_are_resampled_and_keep_their_mean():
 
 def test_an_island_without_weight_stays_without():
     logs = torch.tensor([-math.inf, -math.inf, 5.0, 0.0]).double()
-    new, state = Resampling("residual", 2, 0.9).apply(logs, Place(torch.arange(4)), source())
+    new, state = Resampling("residual", 2, 0.9).apply(
+        logs, Place(torch.arange(4)), as_generator(0)
+    )
     assert (new[:2] == -math.inf).all()
     assert state.position[2:].tolist() == [2, 2]
 
@@ -93,13 +92,13 @@ def test_an_island_without_weight_stays_without():
 def test_the_threshold(threshold, moves):
     logs = torch.tensor([0.0, 0.1, -0.1, 0.2]).double()
     even = Resampling("systematic", 1, threshold)
-    new, _ = even.apply(logs, Place(torch.arange(4)), source())
+    new, _ = even.apply(logs, Place(torch.arange(4)), as_generator(0))
     assert (new != logs).any() == moves
 
 
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="scheme"):
-        ancestors(torch.zeros(1, 2), "best", source())  # type: ignore[arg-type]
+        ancestors(torch.zeros(1, 2), "best", as_generator(0))  # type: ignore[arg-type]
     for settings, message in (
         (Resampling("best", 2), "scheme"),  # type: ignore[arg-type]
         (Resampling("systematic", 3), "islands"),
@@ -115,4 +114,6 @@ def test_bad_settings_are_refused():
 def test_seeds_decide():
     logs = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 50)))
     for scheme in SCHEMES:
-        assert torch.equal(ancestors(logs, scheme, source(1)), ancestors(logs, scheme, source(1)))
+        assert torch.equal(
+            ancestors(logs, scheme, as_generator(1)), ancestors(logs, scheme, as_generator(1))
+        )

@@ -11,17 +11,13 @@ import pytest
 import torch
 from scipy.stats import chi2, t
 
-from inference.random import categorical
+from inference.random import as_generator, categorical
 from inference.sampling.kernel import TemperedLaw
 from inference.sampling.ladder import respaced
 from inference.sampling.replica_exchange import ReplicaExchange
 from inference.sampling.tempering import parallel_tempering
 
 LADDER = torch.tensor([0.0, 0.3, 0.6, 1.0]).double()
-
-
-def source(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +68,7 @@ def swap_matrix(rbm, sign: float, parity: int) -> torch.Tensor:
     kernel = ReplicaExchange(Held(rbm, sign), LADDER)
     inner = rbm.init(states[ladders.reshape(-1)])
     before = kernel.resume(inner)._replace(time=parity)
-    chance = kernel.step(before, source()).accepted[:, parity::2]
+    chance = kernel.step(before, as_generator(0)).accepted[:, parity::2]
     low = range(parity, 3, 2)
     size = len(states)
     codes = size ** torch.arange(3, -1, -1)
@@ -108,7 +104,7 @@ def test_swaps_happen_as_often_as_they_should(machine):
         kernel = ReplicaExchange(Held(rbm, sign, moves=True), LADDER)
         drawn = ladders[categorical(logs, 100_000, generator=1)]
         state = kernel.resume(rbm.init(states[drawn.reshape(-1)]))
-        generator = source(2)
+        generator = as_generator(2)
         for _ in range(2):
             state = kernel.step(state, generator)
         place = torch.arange(100_000)[:, None] * 4 + state.replicas
@@ -123,7 +119,7 @@ def test_swaps_happen_as_often_as_they_should(machine):
 
 def test_replicas_and_rungs_are_inverse(machine):
     kernel = ReplicaExchange(machine(4, 3, 1.0), LADDER)
-    generator = source()
+    generator = as_generator(0)
     state = kernel.start(50, generator)
     for _ in range(7):
         state = kernel.step(state, generator)
@@ -135,11 +131,11 @@ def test_replicas_and_rungs_are_inverse(machine):
 def test_chains_start_where_they_are_put(machine):
     rbm = machine(4, 3, 1.0)
     kernel = ReplicaExchange(rbm, LADDER)
-    position = rbm.position(rbm.start(6, source()))
+    position = rbm.position(rbm.start(6, as_generator(0)))
     state = kernel.init(position)
     assert torch.equal(kernel.position(state), position)
     assert len(state.inner.visible) == 24
-    once = kernel.rejections(kernel.step(state, source()))
+    once = kernel.rejections(kernel.step(state, as_generator(0)))
     assert once.isnan().tolist() == [False, True, False]
 
 
@@ -169,7 +165,7 @@ def test_two_modes_are_visited_by_weight(two_modes):
     assert deviation(found.samples) < bound
     assert found.round_trips > 64
     # Gibbs sampling stays in the mode where it starts.
-    kernel, generator = two_modes.at(1.0), source()
+    kernel, generator = two_modes.at(1.0), as_generator(0)
     state = kernel.init(torch.zeros(64, 10))
     for _ in range(300):
         state = kernel.step(state, generator)
