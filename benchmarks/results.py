@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.headlines import headlines
 from benchmarks.report import Column, Row, cell
 
 __all__ = ["index", "page", "written"]
@@ -136,7 +137,8 @@ def index(folder: Path) -> str:
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         contents = [json.loads(path.read_text("utf-8")) for path in sorted(place.glob("*.json"))]
         if contents:
-            lines += [f"## {_setting(contents[0])}", "", *_sections(place.name, contents), ""]
+            lines += [f"## {_setting(contents[0])}", "", *_in_short(contents)]
+            lines += [*_sections(place.name, contents), ""]
             lines += _missed(place.name, contents)
     return "\n".join(lines)
 
@@ -146,6 +148,14 @@ def _setting(content: Content) -> str:
     number, device = about["threads"], about["device"]
     words = "one thread" if number == 1 else f"{number} threads"
     return f"{'CPU' if device == 'cpu' else device}, {words}"
+
+
+def _in_short(contents: Sequence[Content]) -> Iterator[str]:
+    """How much faster than others, over the rows of a section."""
+    rows = headlines(contents)
+    if rows:
+        yield from _table(["task", "beside", "times as fast"], rows, [True, True, False])
+        yield ""
 
 
 def _sections(place: str, contents: Sequence[Content]) -> list[str]:

@@ -30,7 +30,9 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "api_pages",
+    "code_links",
     "mathml",
+    "sources",
     "tour",
 ]
 default_role = "py:obj"
@@ -85,7 +87,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "remove_config_comments": True,
-    "thumbnail_size": (480, 336),
+    "thumbnail_size": (640, 360),
 }
 
 # Pages

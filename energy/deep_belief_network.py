@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from energy.deep_belief.layered_network import LayeredNetwork
 from energy.deep_belief.lesson import Lesson, UpDownMethod
 from energy.deep_belief.stacking import Start, independent_biases, start_at_random, start_turned
 from energy.rbm.settings import LearningMethod, Settings
-from inference.inputs import Values, as_whole
+from inference.inputs import Values, as_whole, check_choice
 from inference.random import GeneratorLike, as_generator
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ class DeepBeliefNetwork(LayeredNetwork):
             >>> network.score(rows, generator=0) > -1.0
             True
         """
-        if start not in get_args(Start):
-            raise ValueError(f'start must be "transposed" or "random", found {start!r}')
+        check_choice("start", start, Start)
         rates = [lr] + [lr_above] * len(self.layers)
         stages = [
             Settings(method, k, epochs, batch_size, chains, lr=rate, l2=l2) for rate in rates
@@ -202,8 +201,7 @@ class DeepBeliefNetwork(LayeredNetwork):
         Reference:
             Hinton, Osindero & Teh 2006, section 5 and appendix B.
         """
-        if method not in get_args(UpDownMethod):
-            raise ValueError(f'method must be "pcd" or "cd", found {method!r}')
+        check_choice("method", method, UpDownMethod)
         settings = Settings(method, k, epochs, batch_size, chains, lr=lr)
         lesson = self._lesson(data, labels, generator, checkpoint, progress)
         directed = self._directed()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from energy.boltzmann.units import check_symmetric
 from energy.hopfield.dynamics import at_once, sharp
 from energy.hopfield.fields import DenseFields, Fields, OverlapFields, heat_bath
-from energy.hopfield.recall import Order, Recall, Update, check_choice, follow
+from energy.hopfield.recall import Order, Recall, Update, follow
 from energy.hopfield.rules import StorageRule, hebbian, is_hebbian, pseudo_inverse, storkey
 from energy.hopfield.spins import as_patterns, as_spins
 from energy.ising_model import IsingModel
 from inference.exact.enumerate import enumerate_states
 from inference.exact.freshness import Snapshot
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values, as_whole
+from inference.inputs import Values, as_whole, check_choice
 from inference.model import Model
 from inference.random import GeneratorLike
 from inference.sampling.binary.law import PairLaw
@@ -141,7 +141,7 @@ class HopfieldNetwork(Model, Annealable):
             >>> HopfieldNetwork(2).store([1, -1], zero_diagonal=False).weights.tolist()
             [[0.5, -0.5], [-0.5, 0.5]]
         """
-        check_choice("rule", rule, get_args(StorageRule))
+        check_choice("rule", rule, StorageRule)
         added = as_patterns(patterns, self.n_units).to(self.device)
         _check_room(self.n_units, COPIES, "to store patterns")
         stored = torch.cat([self.patterns, added.to(torch.int8)])

@@ -15,11 +15,11 @@ import torch
 
 from energy import IsingModel
 from inference import enumerate_states, simulated_annealing
+from inference.palette import AMBER, AXIS, BLUE, MUTED, TRACK
 from inference.sampling.schedules import geometric_schedule
 
 VERTICES, EDGES, CHAINS = 500, 3000, 32
 LENGTHS = (10, 30, 100, 300, 1000)
-INK, WARM = "#4a7ab0", "#e0962e"
 
 
 def limits(ax: plt.Axes) -> None:
@@ -33,10 +33,10 @@ def limits(ax: plt.Axes) -> None:
     print(f"{entropy[0]:.4f} cold, where {spins[laws[0].argmax()].tolist()} alone is left.\n")
     best = int(laws[0].argmax())
     for state, curve in enumerate(laws.T):
-        color, width = (WARM, 2.2) if state == best else ("#9aa5b1", 1.2)
+        color, width = (AMBER, 2.2) if state == best else (AXIS, 1.2)
         ax.semilogx(temperatures, curve, color=color, lw=width)
-    ax.axhline(1 / 8, color="#d5dbe1", lw=1, zorder=0)
-    ax.text(8, 0.16, "one in eight", color="#52606d", fontsize=9)
+    ax.axhline(1 / 8, color=TRACK, lw=1, zorder=0)
+    ax.text(8, 0.16, "one in eight", color=MUTED, fontsize=9)
     ax.set(xlabel="temperature", ylabel="probability", title="Eight states, from cold to hot")
 
 
@@ -63,8 +63,8 @@ def main(out: Path) -> None:
         found = simulated_annealing(model, sweeps=sweeps, chains=CHAINS, generator=1)
         cuts = model.cut_value(found.state)
         print(f"{sweeps:6d} {cuts.mean():10.1f} {cuts.max():10.0f}")
-        axes[2].scatter(np.full(CHAINS, sweeps), cuts, s=12, color=INK, alpha=0.5, lw=0)
-        axes[2].plot(sweeps, cuts.mean(), "_", ms=22, color=WARM, mew=2)
+        axes[2].scatter(np.full(CHAINS, sweeps), cuts, s=12, color=BLUE, alpha=0.5, lw=0)
+        axes[2].plot(sweeps, cuts.mean(), "_", ms=22, color=AMBER, mew=2)
     axes[2].set(xscale="log", xlabel="sweeps in all", title="Cut edges of every chain, and mean")
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)

@@ -18,9 +18,10 @@ import torch
 from energy import RestrictedBoltzmannMachine
 from energy.machine_plot import plot_fantasies
 from energy.memory_plot import plot_patterns
+from inference.palette import AMBER, BLUE
 
 HIDDEN, STEPS = {3: 16, 4: 30}, [300, 1000, 3000]
-METHODS = {"pcd": ("single chains", "#e0962e"), "pt": ("six temperatures", "#4a7ab0")}
+METHODS = {"pcd": ("single chains", AMBER), "pt": ("six temperatures", BLUE)}
 KEPT = [0, 1, 2, 5, 20, 100]
 
 

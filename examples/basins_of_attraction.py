@@ -14,9 +14,10 @@ import torch
 
 from energy.hopfield.capacity import overlap_after_recall
 from energy.hopfield_network import HopfieldNetwork
+from inference.palette import AMBER, AXIS, BLUE, TRACK
 
 UNITS, TRIALS = 400, 3
-LOADS = {0.02: "#a3b6cc", 0.05: "#6d93bf", 0.08: "#4a7ab0", 0.11: "#35618f", 0.14: "#e0962e"}
+LOADS = {0.02: "#a3b6cc", 0.05: "#6d93bf", 0.08: BLUE, 0.11: "#35618f", 0.14: AMBER}
 CUES = torch.linspace(0.1, 1.0, 13).tolist()
 
 
@@ -43,11 +44,11 @@ def main(out: Path) -> None:
         good = [cue for cue, mean in zip(CUES, means, strict=True) if mean >= 0.95]
         print(f"  load {load:.2f}   {f'{good[0]:.2f}' if good else 'none'}")
         ax.errorbar(CUES, means, errors, fmt="o-", ms=3.5, capsize=2, color=color, label=f"{load}")
-    ax.plot([0, 1], [0, 1], color="#8794a3", lw=1, ls="--")
+    ax.plot([0, 1], [0, 1], color=AXIS, lw=1, ls="--")
     ax.set(xlabel="overlap of the cue", ylabel="overlap after recall", xlim=(0, 1.01))
     ax.set_title(f"{UNITS} units: the basin shrinks as patterns are added")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="#e3e8ee")
+    ax.grid(color=TRACK)
     ax.legend(title="load P / d", frameon=False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "basins_of_attraction.png", dpi=130)

@@ -14,18 +14,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from inference import Factor, FactorGraph
-from inference.approximate import belief_propagation, mean_field
-from inference.approximate import tree_reweighted as reweighted
+from inference.approximate import belief_propagation, mean_field, tree_reweighted
 from inference.convergence import ConvergenceWarning
+from inference.palette import AMBER, AXIS, BLUE, GREEN, INK
 
 SIDE = 10
 COUPLINGS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.2)
 METHODS = {
-    "tree-reweighted": (lambda graph: reweighted(graph, edge_updates=5), "#e0962e"),
-    "belief propagation": (belief_propagation, "#4a7ab0"),
-    "mean field": (lambda graph: mean_field(graph, n_starts=16), "#5a9367"),
+    "tree-reweighted": (lambda graph: tree_reweighted(graph, edge_updates=5), AMBER),
+    "belief propagation": (belief_propagation, BLUE),
+    "mean field": (lambda graph: mean_field(graph, n_starts=16), GREEN),
 }
-INK, GREY = "#1f2933", "#9aa5b1"
 
 
 def spins(coupling: float, rng: np.random.Generator) -> FactorGraph:
@@ -58,7 +57,7 @@ def main(out: Path) -> None:
     print("\n* not converged. Both bounds hold all the same; the Bethe value lies where it may.")
     figure, panels = plt.subplots(1, 2, figsize=(10.4, 3.9), layout="constrained")
     high, _, low = [[gap for _, gap, _ in rows] for rows in found.values()]
-    panels[0].fill_between(COUPLINGS, low, high, color=GREY, alpha=0.2, lw=0)
+    panels[0].fill_between(COUPLINGS, low, high, color=AXIS, alpha=0.2, lw=0)
     panels[0].axhline(0, color=INK, lw=0.9, ls=(0, (4, 3)))
     for name, (_, color) in METHODS.items():
         rims = [color if settled else INK for _, _, settled in found[name]]

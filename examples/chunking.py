@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from inference.palette import AMBER, BLUE
 from pgm import CRFTagger
 from pgm.tagging.chunks import chunk_score, chunks
 
@@ -59,18 +60,17 @@ def main(out: Path) -> None:
     print(f"\nThe first of them: {' '.join(pieces)}")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.2), layout="constrained")
-    left.semilogy([step["loss"] for step in tagger.history], color="#4a7ab0")
+    left.semilogy([step["loss"] for step in tagger.history], color=BLUE)
     left.set(xlabel="iteration of L-BFGS", ylabel="penalised loss (nats, blue)", title="Learning")
     share = left.twinx()
-    share.plot([100 * step["valid_score"] for step in tagger.history], color="#e0962e")
+    share.plot([100 * step["valid_score"] for step in tagger.history], color=AMBER)
     share.set_ylabel("right labels in new sentences (%, amber)")
     weights = {row[:2]: row[2] for row in tagger.transition_table()}
     grid = np.array([[weights.get((a, b), np.nan) for b in tagger.labels] for a in tagger.labels])
     limit, ticks = np.nanmax(np.abs(grid)), range(len(grid))
-    image = right.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit)
+    figure.colorbar(right.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit), ax=right, shrink=0.8)
     right.set(xticks=ticks, xticklabels=tagger.labels, yticks=ticks, yticklabels=tagger.labels)
     right.set(xlabel="next label", ylabel="label", title="Weights of neighbours (white: unseen)")
-    figure.colorbar(image, ax=right, shrink=0.8)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "chunking.png", dpi=130)
     print(f"\nFigure: {out / 'chunking.png'}")

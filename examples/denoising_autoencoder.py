@@ -2,7 +2,8 @@
 
 Both autoencoders have more hidden units than a digit has pixels. One learns to give back what it
 sees, and so it gives back the noise as well. The other one is shown noise while it learns, and
-never the same twice: it has to learn what digits look like.
+never the same twice: it has to learn what digits look like. The dotted line is the noise of the
+pictures on the left, and of learning.
 """
 
 from __future__ import annotations

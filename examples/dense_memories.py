@@ -17,11 +17,12 @@ from sklearn.datasets import load_digits
 from energy.dense_associative_memory import DenseAssociativeMemory
 from energy.memory_plot import plot_patterns
 from energy.modern_hopfield import ModernHopfield
+from inference.palette import AMBER, AXIS
 
 UNITS, CUES, FLIPS = 64, 40, 0.1
 SIDE, SHOWN, NOISE = 8, 10, 0.06
 COUNTS = [3, 6, 9, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
-DEGREES = {2: "#a3b6cc", 3: "#6d93bf", 4: "#35618f", "exponential": "#e0962e"}
+DEGREES = {2: "#a3b6cc", 3: "#6d93bf", 4: "#35618f", "exponential": AMBER}
 
 
 def main(out: Path) -> None:
@@ -41,7 +42,7 @@ def main(out: Path) -> None:
         print(f"  {degree!s:12} up to {good[-1]:5d}, {good[-1] / UNITS:7.2f} per unit")
         loads = [count / UNITS for count in COUNTS]
         left.semilogx(loads, means, "o-", ms=4, color=color, label=f"{degree}")
-    left.axvline(0.138, color="#8794a3", lw=1, ls=":")
+    left.axvline(0.138, color=AXIS, lw=1, ls=":")
     left.set(xlabel="load P / d", ylabel="overlap after recall", ylim=(0, 1.03))
     left.set_title(f"{UNITS} units, one in ten turned")
     left.legend(title="F(m) = m to the power", frameon=False)

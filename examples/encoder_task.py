@@ -65,6 +65,7 @@ def main(out: Path) -> None:
             ha="center",
         )
         right.scatter(*code.tolist(), color=color, zorder=3)
+    left.set_title("Codes of three widths", fontsize=10.5)
     right.set_title("Two numbers, and where each output turns on", fontsize=10.5)
     right.set(xlabel="first number", ylabel="second number", aspect="equal")
     out.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,7 @@
 """A geyser with a memory: a hidden Markov model of eruptions, some of which nobody timed.
 
 A short eruption is mostly followed by a long one, after a short wait. At night half of the numbers
-are missing. The states and their laws are learned from what is there, and knowing the past is
-worth a part of a nat per eruption over a mixture that has no memory.
+are missing. Knowing the past is worth a part of a nat per eruption over a mixture without memory.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Ellipse
 
+from inference.palette import AMBER, BLUE
 from pgm import HiddenMarkovModel
 
-ERUPTIONS, SHOWN, BLUE, AMBER = 600, 100, "#3d6fa8", "#d9822b"
+ERUPTIONS, SHOWN = 600, 100
 
 
 def geyser() -> HiddenMarkovModel:
@@ -48,8 +48,7 @@ def draw(model: HiddenMarkovModel, x: torch.Tensor, short: int, path: Path) -> N
         values, vectors = np.linalg.eigh(model.covariances[k].numpy())
         look = {"angle": np.degrees(np.arctan2(*vectors[::-1, 1])), "fc": "none", "ec": color}
         both.add_patch(Ellipse(model.means[k], *4 * np.sqrt(values[::-1]), lw=1.8, **look))
-    both.set(xlabel="minutes of eruption", ylabel="minutes to the next")
-    both.set_title("Two states, two standard deviations")
+    both.set(xlabel="minutes of eruption", ylabel="minutes to the next", title="Two states")
     for ax in axes.values():
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)

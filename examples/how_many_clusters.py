@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from matplotlib.patches import Ellipse
 
+from inference.palette import AMBER, AXIS, BLUE
 from pgm import BayesianGaussianMixture, GaussianMixture
 
 MOST, USED = 8, 0.02
 LAWS = {"Dirichlet law": "dirichlet_distribution", "Dirichlet process": "dirichlet_process"}
-COLORS = dict(zip(LAWS, ["#3d6fa8", "#d9822b"], strict=True))
+COLORS = dict(zip(LAWS, [BLUE, AMBER], strict=True))
 
 
 def eruptions() -> torch.Tensor:
@@ -50,7 +51,7 @@ def main(out: Path) -> None:
         models, color = [learn(x, law, most) for most in range(1, MOST + 1)], COLORS[law]
         bounds, last = [model.lower_bound_ for model in models], models[-1]
         weights, order = last.weights.detach().sort(descending=True)
-        axes[above].scatter(*x.T, s=8, color="#9aa5b1", lw=0)
+        axes[above].scatter(*x.T, s=8, color=AXIS, lw=0)
         for k in order[weights > USED]:
             axes[above].add_patch(ellipse(last.means_[k], last.covariances_[k], ec=color, lw=2))
         unused, look = order[-1], {"ec": color, "ls": ":", "lw": 1.2}

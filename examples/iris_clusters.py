@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
+from inference.palette import INK
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixture_plot import plot_mixture, plot_selection
 
@@ -48,7 +49,7 @@ def main(out: Path) -> None:
         plot_mixture(model, x, ax, PETAL)
         labels = model.predict(x).numpy()
         odd = species != usual(species, labels)
-        ax.scatter(*x[odd][:, PETAL].T, s=70, fc="none", ec="#1f2933", lw=0.8, zorder=5)
+        ax.scatter(*x[odd][:, PETAL].T, s=70, fc="none", ec=INK, lw=0.8, zorder=5)
         title = (
             f"{labels.max() + 1} components: agreement {adjusted_rand_score(species, labels):.2f}"
         )

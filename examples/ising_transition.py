@@ -16,11 +16,11 @@ import torch
 from energy import IsingModel
 from energy.ising.onsager import CRITICAL_TEMPERATURE, onsager_energy, onsager_magnetization
 from inference import mcse, rhat, sample_chain
+from inference.palette import AMBER, AXIS, BLUE, MUTED
 
 SIDE, CHAINS, DRAWS = 32, 8, 250
 TEMPERATURES = [1.5, 1.8, 2.0, 2.15, 2.22, 2.269, 2.32, 2.4, 2.6, 3.0, 3.5]
 PICTURES = {1.8: "ordered", 2.269: "critical, islands of all sizes", 3.5: "disordered"}
-INK, WARM = "#4a7ab0", "#e0962e"
 
 
 def measured(temperature: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -41,8 +41,8 @@ def main(out: Path) -> None:
     grid = figure.add_gridspec(2, 3, height_ratios=[1.2, 1])
     curves = [figure.add_subplot(grid[0, :2]), figure.add_subplot(grid[0, 2])]
     exact = np.linspace(1.4, 3.6, 400)
-    curves[0].plot(exact, [onsager_magnetization(1 / t) for t in exact], color="#9aa5b1", lw=1.5)
-    curves[1].plot(exact, [onsager_energy(1 / t) for t in exact], color="#9aa5b1", lw=1.5)
+    curves[0].plot(exact, [onsager_magnetization(1 / t) for t in exact], color=AXIS, lw=1.5)
+    curves[1].plot(exact, [onsager_energy(1 / t) for t in exact], color=AXIS, lw=1.5)
     print("     T    energy (exact)        |m| (exact)          worst R-hat")
     for t in TEMPERATURES:
         figures, mixed, picture = measured(t)
@@ -53,21 +53,21 @@ def main(out: Path) -> None:
             f"{means[1]:6.4f}({errors[1]:.4f}) {m:6.4f}    {float(mixed.max()):.3f}"
         )
         for ax, mean, error in zip(curves, means.flip(0), errors.flip(0), strict=True):
-            ax.errorbar(t, mean, 2 * error, fmt="o", ms=4.5, color=INK, capsize=3)
+            ax.errorbar(t, mean, 2 * error, fmt="o", ms=4.5, color=BLUE, capsize=3)
         if t in PICTURES:
             ax = figure.add_subplot(grid[1, list(PICTURES).index(t)])
             ax.imshow(picture.numpy(), cmap="Blues", vmin=-1.6, vmax=1.3)
             ax.set(xticks=[], yticks=[], title=f"T = {t}: {PICTURES[t]}")
     for ax, name in zip(curves, ("|magnetisation| per spin", "energy per spin"), strict=True):
-        ax.axvline(CRITICAL_TEMPERATURE, color=WARM, lw=1, ls="--")
+        ax.axvline(CRITICAL_TEMPERATURE, color=AMBER, lw=1, ls="--")
         ax.set(xlabel="temperature", title=name)
         ax.spines[["top", "right"]].set_visible(False)
-    curves[0].text(CRITICAL_TEMPERATURE + 0.02, 0.9, "critical", color=WARM)
+    curves[0].text(CRITICAL_TEMPERATURE + 0.02, 0.9, "critical", color=AMBER)
     curves[0].text(
         2.62,
         0.3,
         f"{SIDE} x {SIDE} spins (dots), two standard errors;\ninfinite lattice (line)",
-        color="#52606d",
+        color=MUTED,
     )
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "ising_transition.png", dpi=130)

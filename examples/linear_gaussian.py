@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from inference.palette import AMBER, AXIS, BLUE
 from pgm.linear_gaussian_network import LinearGaussianNetwork
 
 WEIGHTS = {("soil", "strip"): 1.0, ("soil", "lab"): 1.0, ("soil", "dose"): -15.0,
@@ -22,7 +23,6 @@ STEPS = {
     "test strip: 6.5": {"strip": 6.5},
     "... and laboratory: 5.9": {"strip": 6.5, "lab": 5.9},
 }
-BLUE, AMBER, GREY = "#4a7ab0", "#c87a12", "#8794a3"
 
 
 def learn() -> tuple[torch.Tensor, LinearGaussianNetwork]:
@@ -43,7 +43,7 @@ def main(out: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     print("\nWhat is known of the soil of one field, mean and standard deviation:\n")
     line = torch.linspace(1.5, 8.5, 400, dtype=torch.float64)
-    for (words, evidence), color in zip(STEPS.items(), (GREY, AMBER, BLUE), strict=True):
+    for (words, evidence), color in zip(STEPS.items(), (AXIS, AMBER, BLUE), strict=True):
         soil = network.marginals(evidence, ["soil"])["soil"]
         print(f"  {words:<26}{soil.mean:>6.2f} ±{soil.stddev:5.2f}")
         density = soil.log_prob(line).exp()
@@ -57,7 +57,7 @@ def main(out: Path) -> None:
     print("\nTen units of fertiliser more, and the harvest changes by\n")
     for words, y in (("where it was spread", seen.mean), ("if you spread it", done)):
         print(f"  {words:<26}{(y[-1] - y[0]) / 10:>+6.2f}")
-    right.scatter(table[:, 3], table[:, 4], s=10, color=GREY, alpha=0.6, lw=0)
+    right.scatter(table[:, 3], table[:, 4], s=10, color=AXIS, alpha=0.6, lw=0)
     right.plot(doses, seen.mean, color=AMBER, lw=2.5, label="seeing: E[harvest | dose]")
     ends = [seen.mean + side * seen.stddev for side in (-2, 2)]
     right.fill_between(doses, *ends, color=AMBER, alpha=0.12, lw=0)

@@ -11,12 +11,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from inference.palette import AMBER, AXIS, BLUE, INK
 from pgm import BayesianNetwork
 from pgm.classic import asia
 
 ROWS = 5_000
 HIDDEN = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-INK, BLUE, GREY, AMBER = "#1f2933", "#4a7ab0", "#9aa5b1", "#e0962e"
 
 
 def blank(true: BayesianNetwork) -> BayesianNetwork:
@@ -53,7 +53,7 @@ def main(out: Path) -> None:
     print(f"gets {right:.1%} right. EM never loses ground: each step raises the log-likelihood.")
 
     figure, (left, middle) = plt.subplots(1, 2, figsize=(10.4, 3.9), layout="constrained")
-    for column, label, color in ((0, "complete rows only", GREY), (1, "all rows, by EM", BLUE)):
+    for column, label, color in ((0, "complete rows only", AXIS), (1, "all rows, by EM", BLUE)):
         left.plot(HIDDEN, [e[column] for e in errors], "o-", color=color, label=label)
     left.axhline(best, color=INK, lw=0.9, ls=(0, (4, 3)), label="nothing hidden")
     left.set(

@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from inference.palette import INK
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixture_plot import plot_density, plot_mixture
 
@@ -44,7 +45,7 @@ def main(out: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.25), layout="constrained")
     for ax, k in zip(axes, SHOWN, strict=True):
         plot_density(fits[k], ax, [ACROSS, UP])
-        ax.scatter(*x.T, s=3, color="#1f2933", lw=0, alpha=0.5)
+        ax.scatter(*x.T, s=3, color=INK, lw=0, alpha=0.5)
         plot_mixture(fits[k], ax=ax)
         named = f"{k} component{'s' * (k > 1)}"
         ax.set_title(f"{named}: {score[k]:.2f} nats per unseen row", fontsize=11)

@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from inference.palette import AXIS
 from pgm.gaussian_mixture import GaussianMixture
 from pgm.mixture_plot import plot_mixture
 
@@ -50,7 +51,7 @@ def main(out: Path) -> None:
         print(f"{name:>18}{len(rows):6d}{off:18.2f}{lost:29.3f}")
         plot_mixture(law, ax=ax)
         for patch in ax.patches:
-            patch.set(facecolor="none", edgecolor="#9aa5b1", linewidth=5, alpha=0.5, zorder=2)
+            patch.set(facecolor="none", edgecolor=AXIS, linewidth=5, alpha=0.5, zorder=2)
         for line in ax.lines:
             line.set_visible(False)
         plot_mixture(fit, rows, ax)

@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from energy import RestrictedBoltzmannMachine
 from energy.machine_plot import plot_filters
+from inference.palette import AMBER, BLUE
 
 SIDE, HIDDEN, TRAIN, REPEATS = 8, 64, 1297, 20
 LABELS = [1, 3, 10, 50]
@@ -57,7 +58,7 @@ def main(out: Path) -> None:
         told = [f"{accuracy[name][-1][0]:16.1%} +-{accuracy[name][-1][1]:4.1%}" for name in rivals]
         print(f"{count:18d}" + "".join(told))
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    for (name, points), color in zip(accuracy.items(), ("#e0962e", "#4a7ab0"), strict=True):
+    for (name, points), color in zip(accuracy.items(), (AMBER, BLUE), strict=True):
         means, errors = np.transpose(points)
         left.errorbar(LABELS, means, errors, fmt="o-", color=color, capsize=3, label=name)
     left.set(xscale="log", xlabel="labelled digits of a class", ylabel="accuracy, unseen digits")

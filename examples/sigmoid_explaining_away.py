@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from inference.palette import BLUE, MUTED, SERIES
+from inference.palette import AXIS, BLUE, SERIES
 from pgm.sigmoid_belief_network import SigmoidBeliefNetwork
 
 EVIDENCE = {  # cause 1, effect, cause 2; -1 is not known
@@ -58,9 +58,8 @@ def main(out: Path) -> None:
     print("\nThe causes are independent until their effect is seen. Then, by", *labels, sep="\n  ")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-    colors = [MUTED, BLUE, BLUE, BLUE]
-    left.bar_label(left.barh(list(EVIDENCE), posterior, color=colors), fmt=" %.3f")
-    left.axvline(posterior[0], color=MUTED, linewidth=1, linestyle="--", zorder=0)
+    left.bar_label(left.barh([*EVIDENCE], posterior, color=[AXIS] + 3 * [BLUE]), fmt=" %.3f")
+    left.axvline(posterior[0], color=AXIS, linewidth=1, linestyle="--", zorder=0)
     left.invert_yaxis()
     left.set(title="Cause 2 explains away cause 1", xlabel="P(cause 1)", xlim=(0, 0.85))
     for k, (label, law) in enumerate(labels.items()):

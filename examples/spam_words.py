@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from inference.palette import AMBER, BLUE
 from pgm.naive_bayes import NaiveBayes
 
 SPAM = """win a free prize now, free money for you, claim your prize today, cheap watches now,
@@ -20,7 +21,6 @@ HAM = """lunch at noon today, your report is due, see you at the meeting, notes 
 can you send the report now, dinner at my place, my train is late again, lunch at my office"""
 NEW = """free prize for you, cheap lunch today, claim your report now, the train is free,
 you win at the office, dinner at noon"""
-RED, BLUE = "#c8553d", "#3b6ea5"
 TITLES = ("What a word says", "What a message says: its words added up (triangle)")
 
 
@@ -49,13 +49,15 @@ def main(out: Path) -> None:
 
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 5), width_ratios=[2, 3], layout="tight")
     shown = sorted([word for word in used if used[word] > 1], key=odds.__getitem__)
-    left.barh(shown, [odds[w] for w in shown], color=[RED if odds[w] > 0 else BLUE for w in shown])
+    left.barh(
+        shown, [odds[w] for w in shown], color=[AMBER if odds[w] > 0 else BLUE for w in shown]
+    )
     order = sorted(range(len(new)), key=posterior.__getitem__)
     for height, i in enumerate(order):
         ends = {True: 0.0, False: 0.0}  # of the words for spam and of those against
         for word in new[i].split():
             side = odds[word] > 0
-            right.barh(height, odds[word], 0.55, ends[side], color=RED if side else BLUE, ec="w")
+            right.barh(height, odds[word], 0.55, ends[side], color=AMBER if side else BLUE, ec="w")
             middle, ends[side] = ends[side] + odds[word] / 2, ends[side] + odds[word]
             if abs(odds[word]) > 0.3:  # else there is no room for the word
                 right.text(middle, height, word, size=7.5, color="w", ha="center", va="center")

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from energy.hopfield_network import HopfieldNetwork
+from inference.palette import AMBER
 
 SMALL, NETWORKS, STORED = 15, 6, (3, 4, 5, 6)
 UNITS, PATTERNS, CUES = 501, 12, 3000
 KINDS = ["pattern", "reversed pattern", "mixture of three", "another"]
-COLORS = ["#35618f", "#8fb0d4", "#e0962e", "#c3ccd6"]
+COLORS = ["#35618f", "#8fb0d4", AMBER, "#c3ccd6"]
 
 
 def spins(rows: int, columns: int, generator: torch.Generator) -> Tensor:

@@ -13,10 +13,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from energy.hopfield.capacity import critical_load, overlap_after_recall
+from inference.palette import AMBER, BLUE, GREEN, MUTED, TRACK
 
 UNITS, FLIPS = 200, 0.1
 LOADS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-RULES = {"hebbian": "#4a7ab0", "storkey": "#3f8f63", "pseudo-inverse": "#e0962e"}
+RULES = {"hebbian": BLUE, "storkey": GREEN, "pseudo-inverse": AMBER}
 
 
 def main(out: Path) -> None:
@@ -31,15 +32,15 @@ def main(out: Path) -> None:
         style = {"color": color, "label": rule, "marker": "o", "ms": 4, "lw": 1.4}
         axes[0].errorbar(study.loads, study.mean, study.standard_error, capsize=2, **style)
         axes[1].plot(study.loads, study.exact, **style)
-    axes[0].axhline(1 - 2 * FLIPS, color="#66727f", lw=1, ls="--")
-    axes[0].annotate("the cue itself", (0.9, 0.82), ha="right", color="#66727f", fontsize=9)
+    axes[0].axhline(1 - 2 * FLIPS, color=MUTED, lw=1, ls="--")
+    axes[0].annotate("the cue itself", (0.9, 0.82), ha="right", color=MUTED, fontsize=9)
     axes[0].set(title="Overlap with the pattern", ylim=(0, 1.03))
     axes[1].set(title="Share of cues completed without an error", ylim=(-0.02, 1.03))
     for ax in axes:
-        ax.axvline(critical_load(), color="#4a7ab0", lw=1, ls=":")
+        ax.axvline(critical_load(), color=BLUE, lw=1, ls=":")
         ax.set_xlabel("load P / d")
         ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(color="#e3e8ee")
+        ax.grid(color=TRACK)
     axes[1].legend(frameon=False)
     out.mkdir(parents=True, exist_ok=True)
     figure.savefig(out / "storage_rules.png", dpi=130)

@@ -17,6 +17,7 @@ import torch
 
 from energy import BoltzmannMachine
 from inference.exact.enumerate import enumerate_states
+from inference.palette import AMBER, AXIS, BLUE, INK
 
 UNITS, CHAINS, SWEEPS = 4, 4000, 60
 WEIGHTS = {(0, 1): 2.0, (2, 3): 2.0, (0, 2): -2.0, (1, 3): -1.0, (0, 3): -0.5}
@@ -45,9 +46,9 @@ def main(out: Path) -> None:
     curve = figure.add_subplot(grid[1, :])
     temperatures = np.geomspace(COLD, HOT, 80)
     entropies = [entropy(machine_at(t).log_prob(states)) for t in temperatures.tolist()]
-    curve.semilogx(temperatures, entropies, color="#4a7ab0", lw=2)
+    curve.semilogx(temperatures, entropies, color=BLUE, lw=2)
     for value, name in ((math.log(2), "log 2"), (math.log(16), "log 16")):
-        curve.axhline(value, color="#8794a3", lw=1, ls=":")
+        curve.axhline(value, color=AXIS, lw=1, ls=":")
         curve.annotate(name, (COLD, value), xytext=(2, 4), textcoords="offset points", fontsize=9)
     print(f"{'T':>6}{'entropy, nats':>16}{'least energies':>17}{'drawn':>9}")
     for column, temperature in enumerate(SHOWN):
@@ -57,13 +58,13 @@ def main(out: Path) -> None:
         both, found = float(exact[:2].exp().sum()), float(shares[:2].sum())
         print(f"{temperature:6.1f}{entropy(exact):16.3f}{both:17.3f}{found:9.3f}")
         ax = figure.add_subplot(grid[0, column])
-        ax.bar(range(16), exact.exp().numpy(), color="#4a7ab0", alpha=0.6, label="exact")
-        ax.plot(range(16), shares.numpy(), "o", ms=4, color="#e0962e", label="drawn")
+        ax.bar(range(16), exact.exp().numpy(), color=BLUE, alpha=0.6, label="exact")
+        ax.plot(range(16), shares.numpy(), "o", ms=4, color=AMBER, label="drawn")
         ax.set_xticks(range(16), names, rotation=90, fontsize=7)
         ax.set(title=f"T = {temperature:g}", ylim=(0, 0.56))
         ax.tick_params(labelleft=not column)
         ax.spines[["top", "right"]].set_visible(False)
-        curve.plot(temperature, entropy(exact), "o", color="#1f2933", ms=6)
+        curve.plot(temperature, entropy(exact), "o", color=INK, ms=6)
     figure.axes[1].legend(frameon=False)
     figure.axes[1].set_ylabel("probability of a state")
     curve.set(xlabel="temperature T", ylabel="entropy, nats", ylim=(0, 3.05))

@@ -49,7 +49,7 @@ class VariationalAutoencoder(Model):
 
     Arguments:
         encoder: a module from x (batch, \*event) to means and log-variances,
-            (batch, 2 latent_dim).
+            (batch, 2 * latent_dim).
         decoder: a module from z (batch, latent_dim) to what the likelihood reads: logits,
             (batch, \*event), for "bernoulli"; means and log-variances along axis 1 for "gaussian";
             logits (batch, \*event, K) for "categorical".

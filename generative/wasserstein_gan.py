@@ -59,8 +59,9 @@ class WassersteinGAN(AdversarialModel):
 
     Attributes:
         constraint: the options of it.
-        location, scale: mean row, and the unit, from the first data that are learned; 0 and 1
-            until then, or if not ``standardize``.
+        location: mean row of the first data that are learned; 0 until then, or if not
+            ``standardize``.
+        scale: the unit, told in the same way; else 1.
         event_shape: of a row, None until the first data.
 
     Raises:

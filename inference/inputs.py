@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = [
     "as_tensors",
     "as_weights",
     "as_whole",
+    "check_choice",
     "check_dense",
     "check_distribution",
     "check_finite",
@@ -55,6 +56,23 @@ def as_tensors(**values: Values) -> list[Tensor]:
     for tensor in tensors[1:]:
         dtype = torch.promote_types(dtype, tensor.dtype)
     return [tensor.to(dtype) for tensor in tensors]
+
+
+def check_choice(name: str, found: object, literal: Any) -> None:
+    """Refuse what is not among the choices of a ``Literal``, or of a union of such.
+
+    Raises:
+        ValueError: naming the argument and the choices.
+
+    Example:
+        >>> from typing import Literal
+        >>> check_choice("kind", "bits", Literal["counts", "rates"])
+        Traceback (most recent call last):
+        ValueError: kind must be one of counts, rates, found 'bits'
+    """
+    known = [choice for part in get_args(literal) for choice in (get_args(part) or (part,))]
+    if found not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, found {found!r}")
 
 
 def check_dense(x: Any) -> None:

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike
-from pgm.choices import check_choice
 from pgm.conditional import exact, objectives, search
 from pgm.conditional.learning import Learner, OptimizerForm, Schedule
 from pgm.conditional.objectives import Likelihood, PartitionMethod

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from inference.inputs import check_choice
 from inference.random import GeneratorLike
 from pgm.directed import Digraph
 from pgm.directed_model import DirectedModel
@@ -25,7 +26,6 @@ from pgm.linear_gaussian.structural_equations import LinearEquations
 if TYPE_CHECKING:
     pass
 
-from pgm.choices import check_choice
 
 __all__ = ["LinearGaussianNetwork"]
 

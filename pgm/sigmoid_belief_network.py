@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from inference.exact.enumerate import enumerate_states
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.rows import mean_over_rows
 from pgm.bayesian_network import BayesianNetwork
-from pgm.choices import check_choice
 from pgm.sigmoid.enumeration import MOST_HIDDEN, check_finite, exact_log_prob, exact_marginals
 from pgm.sigmoid.gibbs import ClampedGibbs, gibbs_marginals, read_beta
 from pgm.sigmoid.learning import check_settings, informed_start, learn_exactly

@@ -36,6 +36,8 @@ EVENT = re.compile(rf"(?<![\w`])\({INSIDE}\*\w{INSIDE}\)")
 CODE = re.compile(r"(``.+?``|`[^`]+`)")
 HEADING = re.compile(r"[A-Z]\w+:$")
 ALIAS = re.compile(r"TypeAliasForwardRef\('(?:\w+\.)*(\w+)'\)")
+#: Defaults that have no text, and what would be taken for an item of a list: "n: K."
+NO_TEXT, ITEM = re.compile(r"<[^<>]*>"), re.compile(r"^(|\s+[^:]+: )([A-Za-z]\.)(?=\s|$)")
 LABELS = {"parameter": "Arguments", "variable": "Attributes"}
 #: Stands for a colon for a while; of no meaning anywhere.
 COLON = "\ue000"
@@ -106,7 +108,8 @@ def package_page(package: str, found: list[ModuleType], owned: dict[str, list[st
             for m, line in zip(folders[folder], first, strict=True)
         ]
         parts.append("")
-    listed = "\n".join(f"   {m.__name__}" for ms in folders.values() for m in ms)
+    names = [m.__name__ for ms in folders.values() for m in ms]
+    listed = "\n".join(f"   {name.partition('.')[2]} <{name}>" for name in names)
     parts.append(f".. toctree::\n   :hidden:\n\n{listed}\n")
     return "\n".join(parts)
 
@@ -158,8 +161,13 @@ def shapes_as_code(
         if not equation and section != "Example":
             pattern = SHAPE if section == "Shapes" else EVENT
             pieces = CODE.split(line)
-            pieces[::2] = [pattern.sub(lambda shape: f"``{shape[0]}``", p) for p in pieces[::2]]
-            lines[place] = "".join(pieces)
+            pieces[::2] = [pattern.sub(as_code, p) for p in pieces[::2]]
+            lines[place] = ITEM.sub(r"\1\\\2", "".join(pieces))
+
+
+def as_code(shape: re.Match[str]) -> str:
+    """A shape as code, in which a star needs no protection."""
+    return f"``{shape[0]}``".replace("\\*", "*")
 
 
 def colons(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -170,8 +178,9 @@ def colons(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
 def plain_aliases(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, given: str, returned: str
 ) -> tuple[str | None, str | None]:
-    """Call aliases of types by their names, inside unions as well."""
-    return ALIAS.sub(r"\1", given or "") or None, ALIAS.sub(r"\1", returned or "") or None
+    """Call aliases of types by their names, inside unions as well; leave out nameless defaults."""
+    given = NO_TEXT.sub("...", given or "")
+    return ALIAS.sub(r"\1", given) or None, ALIAS.sub(r"\1", returned or "") or None
 
 
 def exact_references(app: Sphinx, doctree: nodes.document) -> None:

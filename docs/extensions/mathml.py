@@ -24,7 +24,11 @@ logger = logging.getLogger(__name__)
 #: What latex2mathml leaves of braces and the like, and of commands that it does not know.
 ESCAPED, COMMAND = re.compile(r"\\([{}_#%&])"), re.compile(r"\\\w+")
 ROWS, SCRIPTS = ("math", "mrow", "mstyle", "mtd"), ("msub", "msup", "msubsup", "munder", "mover")
-CLOSING, BARS = set(")]}⟩⌋⌉!"), set("‖|∣⟨")
+CLOSING, BARS = set(")]}⟩⌋⌉!‖|"), set("‖|∣⟨")
+#: Bars of norms and sizes; they take no space, and the size of letters.
+RULES = ("|", "‖")
+#: Operators whose index stands below them where there is room.
+BELOW = ("max", "min", "sup", "inf", "lim")
 
 SIGNS = ("+", "−", "±")
 
@@ -38,6 +42,10 @@ def to_mathml(latex: str, display: str) -> str:
         element.text = ESCAPED.sub(r"\1", unescape(element.text or ""))
         if element.tag == "mi" and element.text == "~":
             element.tag, element.text = "mo", "∼"
+        if display == "block" and element.tag == "msub" and element[0].text in BELOW:
+            element.tag = "munder"
+        if element.tag == "mo" and element.text in RULES:
+            element.attrib |= {"lspace": "0", "rspace": "0", "stretchy": "false"}
     for row in [element for element in math.iter() if element.tag in ROWS]:
         set_functions_apart(row)
     made = tostring(math, encoding="unicode")

@@ -77,8 +77,9 @@ def results(source: Path, target: Path) -> dict[Path, str]:
     """Tables of the benchmark, with the setting in their titles, and the list of all."""
     made = {}
     for table in source.glob("*/*.md"):
-        device, _, threads = table.parent.name.partition("-")
-        setting = f"{device.upper()}, {threads} thread{'' if threads == '1' else 's'}"
+        device, _, number = table.parent.name.partition("-")
+        threads = f"{number} thread{'' if number == '1' else 's'}"
+        setting = threads if device == "cpu" else device.upper()
         title, _, rest = table.read_text(encoding="utf-8").partition("\n")
         made[target / table.parent.name / table.name] = f"{title} ({setting})\n{rest}"
     listed = (source / "README.md").read_text(encoding="utf-8")
@@ -90,7 +91,7 @@ def gallery_header() -> str:
     """The top of the gallery."""
     return heading("Gallery", "=") + (
         "Every picture and every line of output here was made while this site was built. "
-        "The scripts are in the folder ``examples``; each saves its figures.\n"
+        "The scripts are in the folder ``examples``; each saves its figure.\n"
     )
 
 

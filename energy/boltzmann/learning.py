@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from energy.boltzmann.dense_law import DenseLaw, DenseState
 from energy.boltzmann.exact import Moments, check_free, clamped_moments
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.schedule import Schedule
 from inference.learning.trainer import Learner, train
 
@@ -64,8 +64,7 @@ class Settings:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(LearningMethod):
-            raise ValueError(f'method must be "exact" or "persistent", found {self.method!r}')
+        check_choice("method", self.method, LearningMethod)
         _ = self.schedule
         for name in ("chains", "k"):
             as_whole(name, getattr(self, name), least=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from energy.rbm.layers import Layers
 from energy.rbm.rows import check_rows, read_units
 from energy.rbm.units import BernoulliUnits
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
-from inference.inputs import Values, as_whole
+from inference.inputs import Values, as_whole, check_choice
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.rows import mean_over_rows
@@ -130,8 +130,7 @@ class LayeredNetwork(Model):
             ahead = summed_states(layers.visible, self.top.n_visible)
             small = min(ahead, summed_states(layers.hidden, self.top.n_hidden)) <= SUMMED
             method = "exact" if small else "ais"
-        if method not in get_args(PartitionMethod):
-            raise ValueError(f'method must be "exact", "ais" or None, found {method!r}')
+        check_choice("method", method, PartitionMethod)
         if method == "exact":
             return exact_log_partition(layers)
         law = AssociativeMemory.of(self.top, self._n_classes, detached=True).law()

@@ -8,16 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from energy.hopfield.fields import DenseFields, Fields, OverlapFields
-from energy.hopfield.recall import Update, check_choice, follow
+from energy.hopfield.recall import Update, follow
 from energy.hopfield.rules import StorageRule, pseudo_inverse, storkey
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values, as_tensors, as_whole, check_finite
+from inference.inputs import Values, as_tensors, as_whole, check_choice, check_finite
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 
@@ -208,7 +207,7 @@ def overlap_after_recall(
         >>> [mean > 0.9 for mean in found.mean.tolist()]
         [True, False]
     """
-    check_choice("rule", rule, get_args(StorageRule))
+    check_choice("rule", rule, StorageRule)
     n_units, trials = as_whole("n_units", n_units, least=1), as_whole("trials", trials, least=1)
     cues = as_whole("cues", cues, least=1)
     if not 0 <= flips <= 1:

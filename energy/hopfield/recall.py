@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from energy.hopfield.dynamics import Dynamics, Rule, at_once, sharp
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.random import GeneratorLike, as_generator
 
-__all__ = ["Order", "Recall", "Update", "check_choice", "follow"]
+__all__ = ["Order", "Recall", "Update", "follow"]
 
 Update: TypeAlias = Literal["asynchronous", "synchronous"]
 Order: TypeAlias = Literal["random", "sequential"]
@@ -79,8 +79,8 @@ def follow(
         TypeError: if ``max_sweeps`` is no whole number.
         ValueError: if it is negative, or an option is none.
     """
-    check_choice("update", update, get_args(Update))
-    check_choice("order", order, get_args(Order))
+    check_choice("update", update, Update)
+    check_choice("order", order, Order)
     max_sweeps = as_whole("max_sweeps", max_sweeps, least=0)
     device = dynamics.uncounted.device
     source = as_generator(generator, device)
@@ -168,14 +168,3 @@ class _Run:
         self.end[:, self.active] = self.states
         state = self.end.T.contiguous()
         return Recall(state, self.cycle == 1, self.sweeps, self.cycle, torch.stack(self.trace))
-
-
-def check_choice(name: str, found: str, choices: tuple[str, ...]) -> None:
-    """Refuse an option that is not among the choices.
-
-    Example:
-        >>> check_choice("update", "synchronous", ("asynchronous", "synchronous"))
-    """
-    if found not in choices:
-        named = " or ".join([f'"{choice}"' for choice in choices])
-        raise ValueError(f"{name} must be {named}, found {found!r}")

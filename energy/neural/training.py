@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 
 __all__ = ["LearningMethod", "Loss", "Settings"]
 
@@ -45,10 +45,7 @@ class Settings:
     noise_ratio: int = 1
 
     def __post_init__(self) -> None:
-        known = get_args(LearningMethod)
-        if self.method not in known:
-            names = ", ".join(f'"{name}"' for name in known)
-            raise ValueError(f"method must be one of {names}, found {self.method!r}")
+        check_choice("method", self.method, LearningMethod)
         for name in ("epochs", "batch_size", "steps", "chains", "noise_ratio"):
             as_whole(name, getattr(self, name), least=1)
         if self.projections is not None:

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from energy.rbm.categorical_units import CategoricalUnits
 from energy.rbm.rectified_units import RectifiedUnits
 from energy.rbm.units import BernoulliUnits, GaussianUnits, Units
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 
 __all__ = ["HiddenKind", "VisibleKind", "check_kinds", "hidden_units", "visible_units"]
 
@@ -31,9 +31,7 @@ def check_kinds(visible: VisibleKind, hidden: HiddenKind, n_states: int | None) 
         >>> check_kinds("gaussian", "bernoulli", None)
     """
     for name, kind, known in (("visible", visible, VisibleKind), ("hidden", hidden, HiddenKind)):
-        if kind not in get_args(known):
-            kinds = ", ".join(f'"{each}"' for each in get_args(known))
-            raise ValueError(f"{name} must be one of {kinds}, found {kind!r}")
+        check_choice(name, kind, known)
     if visible == "gaussian" and hidden != "bernoulli":
         raise ValueError(
             "visible and hidden units must not both be real: that law has no Z where weights are "

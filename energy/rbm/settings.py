@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import torch
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.schedule import Schedule
 
 __all__ = ["LearningMethod", "Settings"]
@@ -73,8 +73,7 @@ class Settings:
     parts: int | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(LearningMethod):
-            raise ValueError(f'method must be "cd", "pcd" or "pt", found {self.method!r}')
+        check_choice("method", self.method, LearningMethod)
         _ = self.schedule
         for name, least in (("k", 1), ("chains", 1), ("temperatures", 2)):
             as_whole(name, getattr(self, name), least=least)

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from generative.encoding.terms import (
     noisy,
     squared_errors,
 )
+from inference.inputs import check_choice
 
 __all__ = ["Criterion", "Loss", "Noise", "Penalty"]
 
@@ -65,9 +66,9 @@ class Criterion:
 
     def __post_init__(self) -> None:
         if self.penalty is not None:
-            _check_option("penalty", self.penalty, get_args(Penalty), " or None")
-        _check_option("loss", self.loss, get_args(Loss))
-        _check_option("noise", self.noise, get_args(Noise))
+            check_choice("penalty", self.penalty, Penalty)
+        check_choice("loss", self.loss, Loss)
+        check_choice("noise", self.noise, Noise)
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"weight must be at least 0 and finite, found {self.weight}")
         masks = self.noise == "masking"
@@ -117,9 +118,3 @@ class Criterion:
     def damaged(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Rows with noise."""
         return _DAMAGES[self.noise](rows, self.noise_level, generator)
-
-
-def _check_option(name: str, found: str, known: Sequence[str], also: str = "") -> None:
-    if found not in known:
-        names = ", ".join([f'"{one}"' for one in known])
-        raise ValueError(f"{name} must be one of {names}{also}, found {found!r}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 from generative.gan.penalties import between, lipschitz_penalty
+from inference.inputs import check_choice
 from inference.learning.optimization import Optimization
 
 __all__ = ["Constraint", "ConstraintName", "Critic"]
@@ -62,9 +63,7 @@ class Constraint:
     one_sided: bool = True
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ConstraintName):
-            names = ", ".join([f'"{name}"' for name in get_args(ConstraintName)])
-            raise ValueError(f"constraint must be one of {names}, found {self.kind!r}")
+        check_choice("constraint", self.kind, ConstraintName)
         for name in ("clip", "penalty_weight"):
             value = getattr(self, name)
             if not 0 < value < math.inf:

@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from inference.information import js_divergence
-from inference.inputs import Values, as_tensors, check_distribution
+from inference.inputs import Values, as_tensors, check_choice, check_distribution
 
 __all__ = [
     "Loss",
@@ -39,9 +39,7 @@ def check_loss(loss: str) -> None:
     Example:
         >>> check_loss("hinge")
     """
-    if loss not in get_args(Loss):
-        names = ", ".join([f'"{name}"' for name in get_args(Loss)])
-        raise ValueError(f"loss must be one of {names}, found {loss!r}")
+    check_choice("loss", loss, Loss)
 
 
 def game_value(real: Tensor, fake: Tensor) -> Tensor:

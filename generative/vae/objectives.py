@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from generative.vae.coder import Coder, Draws, draw
 from generative.vae.prior import Code
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 
 __all__ = ["ElboTerms", "Objective", "ObjectiveName", "elbo_terms"]
 
@@ -88,8 +88,7 @@ class Objective:
     free_bits: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(ObjectiveName):
-            raise ValueError(f'objective must be "elbo", "iwae" or "dreg", found {self.name!r}')
+        check_choice("objective", self.name, ObjectiveName)
         default = 1 if self.name == "elbo" else IWAE_SAMPLES
         count = default if self.n_samples is None else self.n_samples
         object.__setattr__(self, "n_samples", as_whole("n_samples", count, least=1))

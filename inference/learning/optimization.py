@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.schedule import Decay, Schedule
 
 __all__ = ["MakeOptimizer", "Method", "Optimization", "load_optimizer_state", "optimizer_state"]
@@ -71,9 +71,8 @@ class Optimization:
     parts: int | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.method) and self.method not in get_args(Method):
-            names = ", ".join(f'"{name}"' for name in get_args(Method))
-            raise ValueError(f"method must be one of {names}, found {self.method!r}")
+        if not callable(self.method):
+            check_choice("method", self.method, Method)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two shares from 0 to below 1, found {self.betas}")
         # Torch takes no whole numbers for these.

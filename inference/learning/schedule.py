@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 
 __all__ = ["Decay", "Schedule"]
 
@@ -55,10 +55,7 @@ class Schedule:
             raise ValueError(f"lr must be at least 0 and finite, found {self.lr}")
         if not 0 <= self.averaged <= 1:
             raise ValueError(f"averaged must be a share from 0 to 1, found {self.averaged}")
-        if self.decay not in get_args(Decay):
-            raise ValueError(
-                f'decay must be "linear", "cosine" or "constant", found {self.decay!r}'
-            )
+        check_choice("decay", self.decay, Decay)
 
     def planned(self, rows: int) -> tuple[int, int]:
         """Steps per epoch, and epochs; what is left of the rows waits for the next epoch."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.sampling.kernel import S, select
 
 __all__ = ["Resampling", "ResamplingScheme", "ancestors"]
@@ -142,8 +142,7 @@ class Resampling:
 
 def check_scheme(scheme: str) -> None:
     """Refuse an unknown scheme."""
-    if scheme not in get_args(ResamplingScheme):
-        raise ValueError(f"scheme must be one of {get_args(ResamplingScheme)}, found {scheme!r}")
+    check_choice("scheme", scheme, ResamplingScheme)
 
 
 def _inverted(weights: Tensor, uniform: Tensor) -> Tensor:

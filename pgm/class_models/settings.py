@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import as_tensors, check_distribution
+from inference.inputs import as_tensors, check_choice, check_distribution
 from inference.logspace import safe_log
 from pgm.bayesian_network import BayesianNetwork
-from pgm.choices import check_choice
 from pgm.class_models.events import EventModel, Parameters
 from pgm.class_models.families import (
     Bernoulli,

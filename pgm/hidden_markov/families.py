@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from pgm.chains.alphabet import Alphabet
-from pgm.choices import check_choice
 from pgm.hidden_markov.categorical import CategoricalEmissions
 from pgm.hidden_markov.diagonal_gaussian import DiagonalGaussianEmissions
 from pgm.hidden_markov.emissions import Emissions

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from pgm.choices import check_choice
+from inference.inputs import check_choice
 
 __all__ = ["TagConstraints", "TagScheme", "constrain_tags"]
 

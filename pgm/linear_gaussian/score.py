@@ -14,7 +14,7 @@ import torch
 
 from inference.exact.evidence import is_pandas
 from inference.exact.structure import bits
-from pgm.choices import check_choice
+from inference.inputs import check_choice
 from pgm.linear_gaussian.family_regression import regress, triangular_root
 from pgm.linear_gaussian.learning import column_centers
 from pgm.linear_gaussian.real_variables import RealVariables, as_reals

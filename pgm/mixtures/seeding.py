@@ -14,11 +14,10 @@ from torch import Tensor
 
 from inference.arrays import index_like, namespace
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.kmeans import random_rows, run_rounds, scattered_rows
 from inference.learning.points import Points
 from inference.random import GeneratorLike, as_generator, spawn
-from pgm.choices import check_choice
 from pgm.mixtures.settings import Init
 
 __all__ = ["first_responsibilities"]

@@ -14,8 +14,8 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from inference.inputs import check_choice
 from inference.progress import progress_bar
-from pgm.choices import check_choice
 from pgm.mixtures.components import CovarianceType
 
 __all__ = ["Candidate", "Criterion", "MixtureSelection", "choose"]

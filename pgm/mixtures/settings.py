@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
-from pgm.choices import check_choice
+from inference.inputs import as_whole, check_choice
 from pgm.mixtures.components import CovarianceType
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pgm.choices import check_choice
+from inference.inputs import check_choice
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.settings import (
     MixtureSettings,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from inference.exact.structure import Structure
-from pgm.choices import check_choice
+from inference.inputs import check_choice
 
 __all__ = ["Estimate", "TableRows", "added_counts", "concentrations"]
 

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from inference.exact.incomplete_rows import IncompleteRows, RowCliques
 from inference.exact.structure import Structure
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.em import check_tolerance, expectation_maximization
 from inference.learning.lbfgs import minimize
 from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator, numpy_generator
-from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.parameters.estimates import TableRows
 from pgm.parameters.family_counts import GluedFamilies

@@ -18,7 +18,7 @@ from inference.approximate.pairwise import PairwiseArrays
 from inference.approximate.result import ApproximateResult
 from inference.approximate.tree_reweighted import tree_reweighted
 from inference.exact.evidence import Evidence
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_importance import LogPartition, annealed_importance_sampling
@@ -29,7 +29,6 @@ from inference.sampling.gibbs import ColoredGibbs
 if TYPE_CHECKING:
     from pgm.random_fields.queried_field import QueriedField
 
-from pgm.choices import check_choice
 
 __all__ = [
     "MarginalMethod",

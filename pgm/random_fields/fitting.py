@@ -13,11 +13,10 @@ from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.lbfgs import minimize
 from inference.random import GeneratorLike
 from inference.sampling.factor_arrays import FactorArrays
-from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.random_fields.factor_tables import TableMap
 from pgm.random_fields.likelihood import Likelihood, check_possible

@@ -23,11 +23,11 @@ from inference.exact.freshness import Snapshot
 from inference.exact.graph import FactorGraph
 from inference.exact.queries import Queries
 from inference.exact.scaled_tables import scaled
+from inference.inputs import check_choice
 from inference.random import GeneratorLike
 from inference.sampling.annealing import simulated_annealing
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.factor_arrays import FactorArrays
-from pgm.choices import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.random_fields.approximations import (
     MarginalMethod,

@@ -18,11 +18,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.estimators import MovingAverage, score_function
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
-from pgm.choices import check_choice
 from pgm.sigmoid.structure import Parameters, UnitGraph
 
 __all__ = [

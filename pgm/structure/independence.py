@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from inference.exact.structure import bits
+from inference.inputs import check_choice
 from pgm.directed import Digraph
 from pgm.discrete_data import DiscreteData
 from pgm.structure.scores import SetScore
@@ -109,12 +110,8 @@ class ConditionalIndependence:
         freedom: Freedom = "classical",
         threshold: float | None = None,
     ) -> None:
-        if statistic not in ("g2", "chi2", "mutual-information"):
-            raise ValueError(
-                f"statistic must be 'g2', 'chi2' or 'mutual-information', found {statistic!r}"
-            )
-        if freedom not in ("classical", "adjusted"):
-            raise ValueError(f"freedom must be 'classical' or 'adjusted', found {freedom!r}")
+        check_choice("statistic", statistic, Statistic)
+        check_choice("freedom", freedom, Freedom)
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), found {alpha}")
         if threshold is not None and statistic != "mutual-information":

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from inference.inputs import check_choice
 from pgm.discrete_data import DiscreteData
 from pgm.structure.extensions import Extensions
 
@@ -60,10 +61,7 @@ class SetScore:
     def __init__(
         self, data: DiscreteData, kind: ScoreName = "bic", equivalent_sample_size: float = 10.0
     ) -> None:
-        if kind not in ("bic", "aic", "bdeu", "log-likelihood"):
-            raise ValueError(
-                f"score must be 'bic', 'aic', 'bdeu' or 'log-likelihood', found {kind!r}"
-            )
+        check_choice("score", kind, ScoreName)
         if not 0 < equivalent_sample_size < math.inf:
             raise ValueError(
                 f"equivalent_sample_size must be positive, found {equivalent_sample_size}"

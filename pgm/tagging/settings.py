@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from inference.inputs import as_whole
-from pgm.choices import check_choice
+from inference.inputs import as_whole, check_choice
 
 __all__ = ["Method", "Precision", "Settings"]
 

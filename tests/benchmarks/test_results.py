@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.growth import slope
 from benchmarks.growth_plot import draw
+from benchmarks.headlines import headlines
 from benchmarks.report import MEASUREMENTS, Row, machine, measurement
 from benchmarks.results import index, page, written
 from benchmarks.timing import Timing
@@ -55,6 +56,20 @@ def test_a_page_shows_the_machine_and_every_row() -> None:
     assert table[0] == ("|   | measured | spread | unit | target | peer | ours/peer |   | note |")
     assert table[2] == "| sweeps \\| all | 2.00 | 33% | ms | 3.00 | 8.00 | 0.250 | ok |  |"
     assert table[3] == "| recall | 1,234 | - | s | 3.00 | - | - | MISS | late |"
+
+
+def test_headlines_say_how_many_times_as_fast() -> None:
+    rows = [
+        measurement("sweeps (peer: dwave Gibbs)", 800.0, "1/s", peer=100.0),
+        measurement("sweeps (peer: thrml)", 800.0, "1/s", peer=1.0),
+        measurement("cut one", 2.0, "s", peer=1.0),
+        measurement("cut two", 1.0, "s", peer=300.0),
+        measurement("cut, edges", 1.0, "", peer=700.0),
+    ]
+    assert headlines([content(rows=rows)]) == [
+        ["sweeps of Ising spins", "dwave-samplers", "8"],
+        ["maximum cuts, to the same cut", "dwave-samplers", "0.5 to 300"],
+    ]
 
 
 def test_files_are_replaced_and_listed(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.learning.em import check_tolerance
 from inference.logspace import safe_log
-from pgm.choices import check_choice
 from pgm.hidden_markov.clusters import kmeans, nearest
 from pgm.mixtures.families.family import Family, Init, Numbers, Titles
 from pgm.mixtures.responsibilities import share

@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import as_whole, check_choice
 from inference.random import numpy_generator
-from pgm.choices import check_choice
 from pgm.hidden_markov.diagonal_gaussian import DiagonalGaussianEmissions
 from pgm.hidden_markov.full_gaussian import FullGaussianEmissions
 from pgm.linear_gaussian.missing_patterns import PatternBlock, pattern_blocks
