@@ -59,7 +59,7 @@ def as_tensors(**values: Values) -> list[Tensor]:
 
 
 def check_choice(name: str, found: object, literal: Any) -> None:
-    """Refuse what is not among the choices of a ``Literal``, or of a union of such.
+    """Refuse what is not among the choices of a ``Literal``, or of a union of such and None.
 
     Raises:
         ValueError: naming the argument and the choices.
@@ -71,8 +71,9 @@ def check_choice(name: str, found: object, literal: Any) -> None:
         ValueError: kind must be one of counts, rates, found 'bits'
     """
     known = [choice for part in get_args(literal) for choice in (get_args(part) or (part,))]
+    known = [None if choice is type(None) else choice for choice in known]
     if found not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, found {found!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, found {found!r}")
 
 
 def check_dense(x: Any) -> None:

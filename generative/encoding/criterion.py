@@ -65,8 +65,7 @@ class Criterion:
     noise_level: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.penalty is not None:
-            check_choice("penalty", self.penalty, Penalty)
+        check_choice("penalty", self.penalty, Penalty | None)
         check_choice("loss", self.loss, Loss)
         check_choice("noise", self.noise, Noise)
         if not 0 <= self.weight < math.inf:

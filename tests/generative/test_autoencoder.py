@@ -283,9 +283,9 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"penalty": "l1"}, "penalty must be one of \"sparse\", .* or None, found 'l1'"),
-        ({"loss": "mse"}, 'loss must be one of "squared", "bernoulli", found'),
-        ({"noise": "salt"}, 'noise must be one of "gaussian", "masking", found'),
+        ({"penalty": "l1"}, "penalty must be one of sparse, .*, None, found 'l1'"),
+        ({"loss": "mse"}, "loss must be one of squared, bernoulli, found"),
+        ({"noise": "salt"}, "noise must be one of gaussian, masking, found"),
         ({"weight": -1}, "weight must be at least 0 and finite, found -1"),
         ({"noise_level": -0.1}, "noise_level must be at least 0"),
         ({"noise": "masking", "noise_level": 1}, "noise_level must be from 0 to below 1"),

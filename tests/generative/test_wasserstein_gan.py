@@ -153,7 +153,7 @@ def test_cures_the_collapse_of_fourier_features() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"constraint": "none"}, 'constraint must be one of "clip"'),
+        ({"constraint": "none"}, "constraint must be one of clip"),
         ({"clip": -1.0}, "clip must be positive"),
         ({"critic_steps": 0}, "critic_steps must be at least 1"),
         ({"penalty_weight": 0.0}, "penalty_weight must be positive"),

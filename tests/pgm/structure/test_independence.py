@@ -265,7 +265,7 @@ def test_oracle_is_d_separation_of_the_network():
     ("arguments", "message"),
     [
         ({"statistic": "t"}, "statistic must be .* found 't'"),
-        ({"freedom": "exact"}, "freedom must be 'classical' or 'adjusted', found 'exact'"),
+        ({"freedom": "exact"}, "freedom must be one of classical, adjusted, found 'exact'"),
         ({"alpha": 0.0}, r"alpha must be in \(0, 1\), found 0"),
         ({"alpha": 1}, r"alpha must be in \(0, 1\), found 1"),
         ({"alpha": math.nan}, "alpha must be in"),
