@@ -16,9 +16,6 @@ from pgm import BayesianNetwork
 
 __all__ = ["Settings"]
 
-#: Seconds between contenders with several threads: OpenBLAS spins for a thirtieth of one.
-PAUSE = 0.05
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -67,8 +64,7 @@ class Settings:
 
     def time(self, *contenders: Contender) -> dict[str, Timing]:
         """Let contenders take turns."""
-        pause = PAUSE if self.threads > 1 and len(contenders) > 1 else 0.0
-        return alternate(contenders, self.repeats, self.budget, pause)
+        return alternate(contenders, self.repeats, self.budget)
 
     @staticmethod
     def once(call: Call) -> Timing:

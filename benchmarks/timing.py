@@ -6,7 +6,7 @@ import gc
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter, process_time, sleep
+from time import perf_counter, process_time
 from typing import Any
 
 __all__ = ["UNITS", "Contender", "Timing", "alternate", "cpu_seconds"]
@@ -135,19 +135,10 @@ class _Turn:
         self.timing.samples.append(elapsed / self._calls / self._contender.items)
 
 
-def alternate(
-    contenders: Sequence[Contender], repeats: int, budget: float, pause: float = 0.0
-) -> dict[str, Timing]:
+def alternate(contenders: Sequence[Contender], repeats: int, budget: float) -> dict[str, Timing]:
     """Time the contenders in turn, ``repeats`` rounds or until their seconds are spent.
 
     The garbage collector stays on, as in use, but does not see what lay there before.
-
-    Arguments:
-        contenders: who takes part.
-        repeats: rounds.
-        budget: seconds of each contender.
-        pause: seconds before a sample, in which the threads of the one before fall asleep: those
-            of some libraries spin for a while, and would take the processor from the next one.
     """
     gc.unfreeze()
     gc.collect()
@@ -157,6 +148,5 @@ def alternate(
         turn.warm_up()
     for _ in range(repeats):
         for turn in turns.values():
-            sleep(pause)
             turn.sample()
     return {name: turn.timing for name, turn in turns.items()}
