@@ -56,7 +56,7 @@ HEADLINES = (
     Headline("feature tagger, to the same objective", "CRFsuite", "tagging", "same objective"),
     Headline("EM of hidden Markov models", "hmmlearn", "hidden_markov", "iteration (peer: scal"),
     Headline("EM of normal mixtures", "scikit-learn", "mixtures", "float64"),
-    Headline("sweeps of Ising spins", "dwave-samplers", "spins", "sweeps (peer: dwave"),
+    Headline("sweeps of Ising spins", "dwave-samplers", "spins", "sweeps (peer: dwave "),
     Headline("maximum cuts, to the same cut", "dwave-samplers", "spins", "cut "),
     Headline("persistent contrastive divergence", "rbms", "machines", "pcd, ", "scikit-learn"),
     Headline("the same", "scikit-learn", "machines", "pcd, 128 chains (peer: sci"),
