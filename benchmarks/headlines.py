@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +23,18 @@ class Headline:
         task: what is done.
         peer: by which other library.
         section: of the results.
-        within: what the names of the rows hold; none for all rows with a peer.
-        without: what they do not hold.
+        rows: pattern of their names.
     """
 
     task: str
     peer: str
     section: str
-    within: str = ""
-    without: str = "no such row"
+    rows: str = ".*"
 
     def ratios(self, content: Content) -> Iterator[float]:
         """Their time over ours, or our rate over theirs."""
         for row in content["rows"]:
-            named = self.within in row["what"] and self.without not in row["what"]
+            named = re.fullmatch(self.rows, row["what"])
             rate = row["unit"].endswith("/s")
             if named and row.get("peer") and (rate or row["unit"].startswith(TIMES)):
                 yield row["ratio"] if rate else 1 / row["ratio"]
@@ -46,22 +45,22 @@ HEADLINES = (
     Headline("the same for a row of a batch of evidence", "pyAgrum", "batches"),
     Headline("reading a BIF file", "pyAgrum", "loading"),
     Headline("exact samples of a network", "pyAgrum", "sampling"),
-    Headline("tables from complete rows", "pyAgrum", "parameters", "fit, columns", "pgmpy"),
-    Headline("tables from complete rows", "pgmpy", "parameters", "(peer: pgmpy)"),
-    Headline("arrows, to a better score", "pyAgrum", "structures", "hill_climb", "pgmpy"),
-    Headline("a round of loopy belief propagation", "PGMax", "propagation", "one iteration"),
+    Headline("tables from complete rows", "pyAgrum", "parameters", ".*, fit, columns"),
+    Headline("tables from complete rows", "pgmpy", "parameters", r".*\(peer: pgmpy\)"),
+    Headline("arrows, to a better score", "pyAgrum", "structures", ".*, hill_climb"),
+    Headline("a round of loopy belief propagation", "PGMax", "propagation", ".*, one iteration"),
     Headline(
-        "CRF layer, log Z and gradient", "pytorch-crf", "chains", "gradient (peer: pytorch-crf)"
+        "CRF layer, log Z and gradient", "pytorch-crf", "chains", ".*gradient.*pytorch-crf.*"
     ),
-    Headline("feature tagger, to the same objective", "CRFsuite", "tagging", "same objective"),
-    Headline("EM of hidden Markov models", "hmmlearn", "hidden_markov", "iteration (peer: scal"),
-    Headline("EM of normal mixtures", "scikit-learn", "mixtures", "float64"),
-    Headline("sweeps of Ising spins", "dwave-samplers", "spins", "sweeps (peer: dwave "),
-    Headline("maximum cuts, to the same cut", "dwave-samplers", "spins", "cut "),
-    Headline("persistent contrastive divergence", "rbms", "machines", "pcd, ", "scikit-learn"),
-    Headline("the same", "scikit-learn", "machines", "pcd, 128 chains (peer: sci"),
-    Headline("diagnostics of chains", "ArviZ", "spins", "diagnostics"),
-    Headline("a step of a trainer", "a loop by hand", "networks", "ours"),
+    Headline("feature tagger, to the same objective", "CRFsuite", "tagging", "training.*"),
+    Headline("EM of hidden Markov models", "hmmlearn", "hidden_markov", ".*EM.*: scaling.*"),
+    Headline("EM of normal mixtures", "scikit-learn", "mixtures", ".*, float64"),
+    Headline("sweeps of Ising spins", "dwave-samplers", "spins", r"sweeps \(peer: dwave.*"),
+    Headline("maximum cuts, to a cut as large", "dwave-samplers", "spins", "cut .*"),
+    Headline("persistent contrastive divergence", "rbms", "machines", "pcd.*: rbms.*"),
+    Headline("the same", "scikit-learn", "machines", "pcd.*: scikit-learn.*"),
+    Headline("diagnostics of chains", "ArviZ", "spins", "diagnostics.*"),
+    Headline("a step of a trainer", "a loop by hand", "networks", ".*: ours"),
 )
 
 

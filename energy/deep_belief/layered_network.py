@@ -125,12 +125,12 @@ class LayeredNetwork(Model):
         Raises:
             ValueError: an unknown method, or a machine too large to be summed.
         """
+        check_choice("method", method, PartitionMethod | None)
         layers = self.memory().layers
         if method is None:
             ahead = summed_states(layers.visible, self.top.n_visible)
             small = min(ahead, summed_states(layers.hidden, self.top.n_hidden)) <= SUMMED
             method = "exact" if small else "ais"
-        check_choice("method", method, PartitionMethod)
         if method == "exact":
             return exact_log_partition(layers)
         law = AssociativeMemory.of(self.top, self._n_classes, detached=True).law()

@@ -72,8 +72,7 @@ class FamilySettings:
         as_whole("n_init", self.n_init, least=1)
         as_whole("max_iter", self.max_iter, least=1)
         check_tolerance(self.tol)
-        if self.init is not None:
-            check_choice("init", self.init, Init)
+        check_choice("init", self.init, Init | None)
         if self.init == "current" and self.n_init > 1:
             raise ValueError(f"n_init must be 1 where init is 'current', found {self.n_init}")
 
