@@ -36,7 +36,7 @@ from benchmarks import (
     tagging,
     toy_gans,
 )
-from benchmarks.__main__ import QUALITY, SPEED
+from benchmarks.command_line import QUALITY, SPEED
 from benchmarks.data import Data
 from benchmarks.peer import Peer
 from benchmarks.peer_learning import Pgmpy

@@ -30,7 +30,7 @@ from inference.random import GeneratorLike
 from pgm.bayesian.imputation import imputed, predicted
 from pgm.bayesian.row_likelihood import row_log_prob
 from pgm.bayesian.tables import flatten_tables, normalized_rows
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.directed_model import DirectedModel
 from pgm.discrete_data import DiscreteData
 from pgm.parameters.estimates import Estimate, added_counts, concentrations

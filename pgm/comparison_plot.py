@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from inference.palette import AXIS
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.directed_model import DirectedModel
 from pgm.graph_drawing.drawing import canvas, draw_arrow, draw_node
 from pgm.graph_drawing.layered_layout import layered_layout

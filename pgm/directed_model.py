@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.row_model import RowModel
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch.distributions import Normal
 
 from inference.inputs import check_choice
 from inference.random import GeneratorLike
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.directed_model import DirectedModel
 from pgm.linear_gaussian.conditioning import GaussianConditioner
 from pgm.linear_gaussian.learning import EMOptions, LinearGaussianLearner

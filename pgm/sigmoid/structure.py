@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from inference.exact.memory import free_memory, readable_bytes
 from inference.random import GeneratorLike, as_generator, bernoulli
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 
 __all__ = ["Block", "Level", "Parameters", "UnitGraph", "read_structure", "softplus"]
 

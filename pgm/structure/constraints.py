@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.exact.evidence import Variables
 from inference.exact.structure import bits
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 
 __all__ = ["Constraints"]
 

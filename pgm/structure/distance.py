@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.structure.cpdag import PDAG, children_of, essential_graph
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.exact.structure import bits
 from inference.inputs import check_choice
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.discrete_data import DiscreteData
 from pgm.structure.scores import SetScore
 

@@ -81,7 +81,7 @@ def pc(
         (PC-stable) and section 4.2 (majority rule); Meek 1995 (rules).
 
     Example:
-        >>> from pgm.directed import Digraph
+        >>> from pgm.digraph import Digraph
         >>> from pgm.structure.independence import DSeparation
         >>> oracle = DSeparation(Digraph(["a", "b", "c", "d"], {"c": ["a", "b"], "d": ["c"]}))
         >>> pc(oracle).graph

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.__main__ import parse
+from benchmarks.command_line import parse
 from benchmarks.run import run
 
 Measure = Callable[..., dict[str, Any]]

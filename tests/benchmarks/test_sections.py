@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from benchmarks import structures
-from benchmarks.__main__ import QUALITY, RESULTS, SECTIONS, SPEED, parse
+from benchmarks.command_line import QUALITY, RESULTS, SECTIONS, SPEED, parse
 from benchmarks.run import SECTIONS as RUN
 
 # Few rows settle nothing, and the library says so.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pgm import BayesianNetwork
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.discrete_data import DiscreteData
 from pgm.structure.independence import ConditionalIndependence, DSeparation
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inference.exact.evidence import Variables
 from inference.exact.structure import bits
 from pgm import BayesianNetwork
-from pgm.directed import Digraph
+from pgm.digraph import Digraph
 from pgm.discrete_data import DiscreteData
 from pgm.structure.constraints import Constraints
 from pgm.structure.cpdag import (
