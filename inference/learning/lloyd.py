@@ -18,9 +18,6 @@ from inference.learning.runs import to_host
 
 __all__ = ["Lloyd"]
 
-#: Squared distances below this share of the largest one are rounding.
-ROUNDING = 1e-12
-
 
 class Lloyd:
     """R starts under way.
@@ -137,8 +134,8 @@ class Lloyd:
         order = to_host(xp.argsort(-gaps)[: len(empty)], np.int64)
         labels, margins = self._labels[run], self._margins[run]
         for cluster, row in zip(empty.tolist(), order.tolist(), strict=False):
-            # Distances that are rounding only are none: equal points are one cluster.
-            if not gaps[row] > ROUNDING * gaps[order[0]]:
+            # Equal points are one cluster.
+            if not gaps[row] > 0:
                 break
             f = rows.features_at(row)[:, None]
             weighed = self._weigh(f, self._weights[row : row + 1])[:, 0]

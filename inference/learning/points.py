@@ -125,14 +125,17 @@ class Points:
     def distances(self, coefficients: Any, block: int) -> Any:
         """Weighted squared distances of the rows of a block to centres, (C, W).
 
+        Those that rounding may have made of zero are zero: else what is left of the distance of a
+        far row to itself could exceed all distances between the others.
+
         Arguments:
             coefficients: of `coefficients`, (C, P).
             block: its number.
         """
         found = (-2 * coefficients) @ self.features[block]
         found += self.squares[block]
-        # Rounding may have made them negative.
-        found = found.clip_(0) if isinstance(found, Tensor) else found.clip(0, None, out=found)
+        rounding = 2 * (coefficients.shape[1] + 2) * namespace(found).finfo(found.dtype).eps
+        found *= found > rounding * self.squares[block]
         if self.weighted:
             found *= _as_type(self.weights[block], found)
         return found

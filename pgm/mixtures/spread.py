@@ -30,16 +30,20 @@ class Spread:
     """What `measure` returns; float64, in the units of the data.
 
     Attributes:
-        center: mean of the present entries of every column, (d,).
+        mean: of the present entries of every column, (d,).
+        center: a place among the entries of every column, (d,): the mean, or the median where
+            outliers have carried the mean more than a scale away, as differences between the
+            others would lose their digits there.
         scales: robust standard deviations (d,), positive; of a constant column that of its
             neighbours (their median).
         rounding: steps to which the columns are rounded, (d,), 0 where there is no such step.
         constant: which columns are constant, (d,).
         reach: greatest distance of an entry from the center, in scales.
-        correlations: second moments about the center in units of the scales, (d, d); None where
+        correlations: second moments about the mean in units of the scales, (d, d); None where
             entries are missing.
     """
 
+    mean: Any
     center: Any
     scales: Any
     rounding: Any
@@ -87,16 +91,18 @@ def measure(x: Any, weights: Any = None, *, missing: bool = False) -> Spread:
     with np.errstate(over="ignore", invalid="ignore"):
         units = ranges / scales
         correlations = None if missing else squares * units * units[:, None]
-    center = middle + means * ranges
+    mean = middle + means * ranges
+    center = np.where(np.abs(mean - middle) > scales, middle, mean)
     reach = float((np.maximum(high - center, center - low) / scales).max())
     steps = np.where(constant, 0.0, rounding)
 
-    def here(part: np.ndarray | None) -> Any:
+    def here(part: np.ndarray) -> Any:
         return torch.as_tensor(part, device=x.device) if isinstance(x, Tensor) else part
 
-    moved = [here(part) for part in (center, scales, steps, constant)]
     correlations = None if correlations is None else here(correlations)
-    return Spread(moved[0], moved[1], moved[2], moved[3], reach, correlations)
+    return Spread(
+        here(mean), here(center), here(scales), here(steps), here(constant), reach, correlations
+    )
 
 
 class _Column(NamedTuple):

@@ -178,7 +178,7 @@ class VariationalSearch:
 
     def _prior(self, mean: Any, covariance: Any, degrees_of_freedom: float) -> NormalWishart:
         """In the units of the data; by default about their mean, and as wide as they are."""
-        like, beta = self._spread.center, self._settings.mean_precision_prior
+        like, beta = self._spread.mean, self._settings.mean_precision_prior
         center = like if mean is None else to_working(mean, like)
         scale = (
             self._default_scale()
@@ -201,7 +201,7 @@ class VariationalSearch:
         spread, total = self._spread, self._learner.total
         relative = spread.correlations
         if relative is None:
-            relative = _variances((self._x - spread.center) / spread.scales, self._weights)
+            relative = _variances((self._x - spread.mean) / spread.scales, self._weights)
         if float(relative.max()) > WILD:
             relative = namespace(relative).diag(1 + 0 * spread.scales)
         unbiased = total / (total - 1) if total > 1 else 1.0

@@ -180,6 +180,20 @@ def test_an_outlier_does_not_blur_the_others():
     assert (found.labels[:-1] == right.labels).all() and found.labels[-1] == 2
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("scale", [1.0, 1e12])
+def test_no_far_point_is_drawn_twice(dtype, scale):
+    # The rounding of its distance to itself exceeds all distances between the others.
+    x = np.random.default_rng(0).normal(size=(100, 3)) / scale
+    x[:2] = [1e12 / scale, 2e12 / scale / 3, 1 / 3]
+    rows = Points.of(x.astype(dtype))
+    seeds = scattered_rows(rows, 4, 50, as_generator(0))
+    far = (seeds < 2).sum(1)
+    assert (far == 1).all()
+    theta = rows.coefficients(rows.centers_at(np.arange(100)))
+    assert (np.diagonal(rows.distances(theta, 0)[:, :100]) == 0).all()
+
+
 def test_kinds_and_types_are_those_of_the_points(device):
     x = clusters(400, 3, 4)
     for kind in (np.float32, np.float64):
