@@ -113,7 +113,7 @@ class BoltzmannMachine(PairwiseUnits):
         Raises:
             ValueError: other values, or more than 22 units to be summed.
         """
-        return -self.temperature * self._log_sums(v)
+        return -self.temperature * self._log_sums("v", v)
 
     def log_prob(
         self, x: Values, *, log_partition: LogPartition | Tensor | float | None = None
@@ -127,7 +127,7 @@ class BoltzmannMachine(PairwiseUnits):
         Raises:
             ValueError: other values, or a machine too large to be summed.
         """
-        return self._log_sums(x) - self._log_z(log_partition)
+        return self._log_sums("x", x) - self._log_z(log_partition)
 
     def exact_log_partition(self) -> Tensor:
         """Log Z, (), nats: over all states of at most 22 units, of more as the graph allows.
@@ -342,8 +342,8 @@ class BoltzmannMachine(PairwiseUnits):
         """A row that knows no unit, (1, n_units)."""
         return torch.full((1, self.n_units), -1.0, device=self.device)
 
-    def _log_sums(self, v: Values) -> Tensor:
+    def _log_sums(self, name: str, v: Values) -> Tensor:
         """Log weights of visible units, the others summed out, (...)."""
-        visible = checked_units("x", v, self.n_visible, missing=True).to(self.device)
+        visible = checked_units(name, v, self.n_visible, missing=True).to(self.device)
         rows = self._padded(visible.reshape(-1, self.n_visible))
         return clamped_log_sums(*self._cold(), rows).reshape(visible.shape[:-1])

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
@@ -134,7 +135,9 @@ class DeepBeliefNetwork(LayeredNetwork):
             Settings(method, k, epochs, batch_size, chains, lr=rate, l2=l2) for rate in rates
         ]
         lesson = self._lesson(data, labels, generator, checkpoint, progress, start)
-        means, below, self.history = lesson.rows, None, []
+        means, below, history = lesson.rows, None, []
+        # Copies learn: what stops on the way leaves the network as it was.
+        directed = deepcopy(self._directed())
         for index, settings in enumerate(stages):
             machine, on_top = self._machine(index), index == len(self.layers)
             label = lesson.label if on_top else lesson.label[:, :0]
@@ -145,15 +148,18 @@ class DeepBeliefNetwork(LayeredNetwork):
             elif below is not None:
                 start_at_random(machine, lesson.generator)
             rows = torch.cat([means, label], 1)
-            settled = self._directed()[:index]
-            self.history += lesson.machine(machine, settled, settings, rows, labelled=on_top)
+            settled = directed[:index]
+            history += lesson.machine(machine, settled, settings, rows, labelled=on_top)
             if on_top:
                 self._set_top(machine.weights, machine.visible_bias, machine.hidden_bias)
                 self.top.base_bias.copy_(biases)
             else:
-                layer = self._directed()[index]
+                layer = directed[index]
                 layer.tie(machine.weights, machine.visible_bias, machine.hidden_bias)
                 below, means = (machine, means), layer.up(means)
+        for own, layer in zip(self._directed(), directed, strict=True):
+            own.load_state_dict(layer.state_dict())
+        self.history = history
         return self
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.graph import FactorGraph
-from inference.inputs import as_whole
+from inference.inputs import as_tensors, as_whole
 from inference.model import Model
 from inference.random import GeneratorLike, as_generator
 from inference.rows import mean_over_rows
@@ -90,7 +90,8 @@ class EnergyModel(Model, Annealable):
         Raises:
             ValueError: no rows.
         """
-        return float(mean_over_rows(self.log_prob(x, log_partition=log_partition)))
+        with torch.no_grad():
+            return float(mean_over_rows(self.log_prob(x, log_partition=log_partition)))
 
     def _log_z(self, given: LogPartition | Tensor | float | None) -> Tensor | float:
         """Log Z as it was given, or summed."""
@@ -143,15 +144,19 @@ class EnergyModel(Model, Annealable):
 
         Arguments:
             x: states of the chains.
-            beta: inverse temperature, in units of the model's own.
+            beta: inverse temperature on the path of :meth:`tempered_law`, in units of the model's
+                own: 1 is the model's law, 0 that of the path's base.
             generator: None, a seed or a generator.
 
         Shapes:
             x: (chain, n). result: the same.
+
+        Raises:
+            TypeError, ValueError: states that are no numbers, or that the model does not have.
         """
         law = self.tempered_law()
         source = as_generator(generator, law.device)
-        position = x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x))
+        (position,) = as_tensors(x=x)
         return law.position(law.step(law.init(position), beta, source))
 
     def sample(

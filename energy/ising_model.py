@@ -162,11 +162,12 @@ class IsingModel(EnergyModel):
         """
         sides = checked_shape(shape)
         edges, axes = lattice_edges(sides, periodic)
-        (each,) = as_tensors(J=J)
+        (each,), (fields,) = as_tensors(J=J), as_tensors(h=h)
+        check_finite(J=each, h=fields)
         if each.ndim > 1 or (each.ndim == 1 and len(each) != len(sides)):
             raise ValueError(f"J must be one number or one per axis, {len(sides)}, found {J!r}")
         values = each.expand(len(sides))[torch.from_numpy(axes)]
-        model = cls.from_edges(math.prod(sides), edges, values, h, beta)
+        model = cls.from_edges(math.prod(sides), edges, values, fields, beta)
         model.shape = sides
         return model
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
-from inference.inputs import Values, as_tensors, as_whole
+from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.palette import AMBER, AXIS, BLUE, INK, MUTED, SERIES
 from inference.pictures import (
     as_columns,
@@ -77,7 +77,7 @@ def plot_filters(
 
     Raises:
         TypeError: weights that are no numbers, a count that is none.
-        ValueError: weights of another shape, a count below one.
+        ValueError: weights of another shape, or not finite, a count below one.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -89,6 +89,7 @@ def plot_filters(
 
     own = machine.weights if isinstance(machine, RestrictedBoltzmannMachine) else machine
     (weights,) = as_tensors(weights=own)
+    check_finite(weights=weights)
     if weights.ndim != 2 or not weights.numel():
         raise ValueError(
             f"weights must be (visible, hidden), at least one of each, found "

@@ -87,8 +87,11 @@ def plot_recall(
     from matplotlib.colors import to_rgb
 
     (found,) = as_tensors(steps=steps)
-    if found.ndim != 3:
-        raise ValueError(f"steps must be (step, cue, units), found shape {tuple(found.shape)}")
+    if found.ndim != 3 or not found.numel():
+        raise ValueError(
+            f"steps must be (step, cue, units), at least one of each, found shape "
+            f"{tuple(found.shape)}"
+        )
     count, cues = found.shape[:2]
     grid = as_pictures(found.reshape(count * cues, -1), shape).reshape(count, cues, *shape)
     up = np.where(grid[..., None] > 0, to_rgb(INK), to_rgb(PAPER))
@@ -115,6 +118,9 @@ def plot_capacity(
     Returns:
         The axes. Artists carry the ids ``theory`` and ``study:d``.
 
+    Raises:
+        ValueError: no study.
+
     Example:
         >>> from matplotlib.figure import Figure
         >>> from energy.hopfield.capacity import overlap_after_recall
@@ -124,6 +130,8 @@ def plot_capacity(
         ['theory', 'study:50']
     """
     found = [studies] if isinstance(studies, Overlaps) else list(studies)
+    if not found:
+        raise ValueError("studies must be one at least, found none")
     ax = new_axes(ax)
     last = max([study.loads.max().item() for study in found])
     if theory:

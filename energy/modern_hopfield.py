@@ -213,21 +213,31 @@ class ModernHopfield(Model):
     def _states(self, x: Values) -> Tensor:
         """States, checked, in the type of the patterns."""
         (states,) = as_tensors(x=x)
+        states = states.to(self.patterns)
         check_finite(x=states)
         units = self.patterns.shape[1]
         if states.ndim == 0 or states.shape[-1] != units:
             raise ValueError(
                 f"x must have {units} numbers on the last axis, found shape {tuple(states.shape)}"
             )
-        return states.to(self.patterns)
+        return states
 
     def _update(self, states: Tensor) -> Tensor:
         """Attention of states to the patterns."""
-        return (self.beta * states @ self.patterns.T).softmax(-1) @ self.patterns
+        behind, _ = self._overlaps(states)
+        return (self.beta * behind).softmax(-1) @ self.patterns
 
     def _energy(self, states: Tensor) -> Tensor:
         """Energy of states."""
-        pull = (self.beta * states @ self.patterns.T).logsumexp(-1)
+        behind, nearest = self._overlaps(states)
+        pull = (self.beta * behind).logsumexp(-1)
         largest = self.patterns.square().sum(-1).max()
         rows = math.log(len(self.patterns))
-        return (rows - pull) / self.beta + (states.square().sum(-1) + largest) / 2
+        squares = (states.square().sum(-1) + largest) / 2
+        return (rows - pull) / self.beta - nearest.squeeze(-1) + squares
+
+    def _overlaps(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Overlaps less the largest, which no beta takes beyond a number's range; and that one."""
+        overlaps = states @ self.patterns.T
+        nearest = overlaps.amax(-1, keepdim=True)
+        return overlaps - nearest, nearest

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from energy.energy_model import annealed_draws
 from energy.neural.learning import Lesson
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
-from energy.neural.rows import check_network, checked_output
+from energy.neural.rows import check_network, checked_output, mean_and_scale
 from energy.neural.training import LearningMethod, Settings
+from inference.exact.freshness import Snapshot
 from inference.inputs import Values, as_whole
 from inference.learning.optimization import Optimization
 from inference.model import Model
@@ -401,30 +402,30 @@ class NeuralEnergy(Model, Annealable):
         lesson = Lesson.of(settings, optimization)
         source = as_generator(generator, self.device)
         lesson.team.follow_first([], source)
-        self._adopt(rows)
-        self.history, found = lesson.learn(
-            self,
-            learned,
-            (self._energy, self._output),
-            self.kernel(),
-            self.base(),
-            noise,
-            rows,
-            source,
-            about={"model": self.config()},
-            checkpoint=checkpoint,
-            progress=progress,
-        )
+        before, untouched = (self.mean, self.scale, self.log_normalizer), Snapshot(learned)
+        self.mean, self.scale = mean_and_scale(rows)
+        self.log_normalizer = torch.full_like(self.log_normalizer, math.nan)
+        try:
+            self.history, found = lesson.learn(
+                self,
+                learned,
+                (self._energy, self._output),
+                self.kernel(),
+                self.base(),
+                noise,
+                rows,
+                source,
+                about={"model": self.config()},
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+        except Exception:
+            if untouched.holds(learned):  # refused before the first step
+                self.mean, self.scale, self.log_normalizer = before
+            raise
         if found is not None:
             self.log_normalizer = found
         return self
-
-    def _adopt(self, rows: Tensor) -> None:
-        """Take over mean and scale of data; a constant number keeps scale one."""
-        scale = rows.std(0, correction=0)
-        self.mean = rows.mean(0)
-        self.scale = torch.where(scale > 0, scale, 1.0)
-        self.log_normalizer = torch.full_like(self.log_normalizer, math.nan)
 
     # Reading -------------------------------------------------------------------------------------
 

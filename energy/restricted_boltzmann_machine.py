@@ -114,7 +114,11 @@ class RestrictedBoltzmannMachine(TwoLayers):
         return self.hidden_probabilities(x)
 
     def reconstruct(self, v: Values) -> Tensor:
-        """Visible means given the hidden means of v: how the machine sees it, (..., n_visible)."""
+        """Visible means given the hidden means of v: how the machine sees it.
+
+        Shapes:
+            v: (..., n_visible). result: as that of ``visible_mean``.
+        """
         return self.visible_mean(self.hidden_probabilities(v))
 
     # Learning ------------------------------------------------------------------------------------

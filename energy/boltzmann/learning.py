@@ -80,9 +80,9 @@ class Settings:
 def first_weights(
     weights: Tensor, n_visible: int, allowed: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Weights to start from: small random ones if the hidden units have none, (n, n).
+    """Weights to start from: small random ones for hidden units that have none, (n, n).
 
-    Hidden units without weights would all stay alike.
+    Without any they would all stay alike.
 
     Arguments:
         weights: W.
@@ -95,11 +95,12 @@ def first_weights(
         >>> first_weights(torch.zeros(3, 3), 2, torch.ones(3, 3), generator).count_nonzero().item()
         4
     """
-    if bool(weights[n_visible:].any()) or n_visible == len(weights):
+    alone = ~weights.any(1)
+    alone[:n_visible] = False
+    if not bool(alone.any()):
         return weights
     noise = torch.empty_like(weights).normal_(0, SPREAD, generator=generator)
-    noise[:n_visible, :n_visible] = 0
-    upper = noise.triu(1) * allowed
+    upper = noise.triu(1) * (alone | alone[:, None]) * allowed
     return weights + upper + upper.T
 
 

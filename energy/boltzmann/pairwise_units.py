@@ -18,7 +18,7 @@ from energy.boltzmann.units import checked_couplings, checked_mask, checked_unit
 from energy.energy_model import EnergyModel
 from inference.exact.graph import FactorGraph
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values
+from inference.inputs import Values, as_tensor
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.binary.law import PairLaw
 from inference.sampling.binary.layout import PairLayout
@@ -144,7 +144,7 @@ class PairwiseUnits(EnergyModel):
         units = self._units(x)
         if clamped is None:
             return super().gibbs_sweep(units, beta, generator)
-        held = torch.as_tensor(clamped, device=self.device)
+        held = as_tensor("clamped", clamped).detach().to(self.device)
         if held.dtype is not torch.bool or held.shape not in {units.shape, units.shape[-1:]}:
             raise ValueError(
                 f"clamped must be bool, ({self.n_units},) or {tuple(units.shape)}, found "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from inference.inputs import Values, as_tensors, tolerance
+from inference.inputs import Values, as_tensor, as_tensors, tolerance
 
 __all__ = ["check_symmetric", "checked_couplings", "checked_mask", "checked_units"]
 
@@ -101,7 +101,7 @@ def checked_mask(mask: Values, n: int) -> Tensor:
         >>> checked_mask([[False, True], [True, False]], 2).tolist()
         [[False, True], [True, False]]
     """
-    found = torch.as_tensor(mask).detach().clone()
+    found = as_tensor("mask", mask).detach().clone()
     if found.dtype is not torch.bool:
         raise TypeError(f"mask must be bool, found {found.dtype}; use mask != 0")
     if found.shape != (n, n):

@@ -36,9 +36,10 @@ def as_labels(labels: Values, n_classes: int, n_rows: int) -> Tensor:
     """
     if not n_classes:
         raise ValueError("the network has no labels; build it with n_classes")
-    codes = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    if codes.is_floating_point() or codes.is_complex() or codes.dtype is torch.bool:
-        raise TypeError(f"labels must be whole numbers, found {codes.dtype}")
+    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels must be whole numbers, found {array.dtype}")
+    codes = torch.from_numpy(array.astype(np.int64))
     if codes.ndim == 0:
         codes = codes.expand(n_rows)
     if codes.shape != (n_rows,):
@@ -46,7 +47,7 @@ def as_labels(labels: Values, n_classes: int, n_rows: int) -> Tensor:
     wrong = codes[(codes < 0) | (codes >= n_classes)]
     if len(wrong):
         raise ValueError(f"labels must be 0 to {n_classes - 1}, found {int(wrong[0])}")
-    return codes.long()
+    return codes
 
 
 def one_hot(labels: Tensor, n_classes: int, like: Tensor) -> Tensor:

@@ -162,13 +162,16 @@ class LayeredNetwork(Model):
                   w = \\frac{p^*(h_{L-1})}{Z} \\prod_{l=1}^{L-1}
                   \\frac{p(h_{l-1} \\mid h_l)}{q(h_l \\mid h_{l-1})}
 
+        Slopes are those of w where the guesses stay as they are.
+
         Arguments:
             x: visible units.
             n_samples: guesses per row.
             importance: the log of the mean weight, below log p(v) in expectation, and nearer to
                 it the more guesses are made; else the mean of the log weights.
             log_partition: log Z of the machine on top, if it is known; else it is summed where
-                that is quick, and estimated where not. Its error is that of the bound.
+                that is quick, and estimated where not. Its error is that of the bound, and an
+                estimate has no gradient.
             generator: None, a seed or a generator.
 
         Shapes:
@@ -185,7 +188,7 @@ class LayeredNetwork(Model):
         source = as_generator(generator, self.device)
         if log_partition is None:
             log_partition = self.log_partition(generator=source, progress=False)
-        log_z = float(log_partition)
+        log_z = log_partition if isinstance(log_partition, Tensor) else float(log_partition)
         found = summed_up(
             rows, self._directed(), self.memory(), n_samples, source, importance=importance
         )
@@ -197,7 +200,8 @@ class LayeredNetwork(Model):
         Raises:
             ValueError: no rows.
         """
-        return float(mean_over_rows(self.log_prob_bound(x, generator=generator)))
+        with torch.no_grad():
+            return float(mean_over_rows(self.log_prob_bound(x, generator=generator)))
 
     # Parts ---------------------------------------------------------------------------------------
 

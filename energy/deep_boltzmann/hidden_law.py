@@ -135,20 +135,21 @@ class HiddenLaw:
         .. math:: \\log \\frac1S \\sum_s \\frac{\\sum_x e^{x \\cdot b + y_s \\cdot f + x^\\top W
                   y_s}}{q(y_s)}, \\qquad y_s \\sim q
 
-        The odd side is drawn from its mean field, and the even one summed out exactly.
+        The odd side is drawn from its mean field, and the even one summed out exactly. Slopes are
+        those at q held fixed, as draws do not follow it.
 
         Reference:
             Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", section 3.
         """
-        from_even = means.even @ self.weights
-        proposal = self.fields + from_even
+        proposal = torch.addmm(self.fields, means.even, self.weights).detach()
+        beyond = self.fields - proposal
         units, (rows, width) = BernoulliUnits(), proposal.shape
         total = proposal.new_full((rows,), -math.inf)
         chunk = max(1, AT_ONCE // max(1, rows * width))
         for first in range(0, samples, chunk):
             count = min(chunk, samples - first)
-            odd = units.sample(proposal.detach().expand(count, rows, width), generator)
-            logs = self._even_sums(odd) - (odd * from_even).sum(-1)
+            odd = units.sample(proposal.expand(count, rows, width), generator)
+            logs = self._even_sums(odd) + (odd * beyond).sum(-1)
             total = torch.logaddexp(total, logs.logsumexp(0))
         return total + softplus(proposal).sum(1) - math.log(samples)
 

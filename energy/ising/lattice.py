@@ -5,25 +5,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from inference.exact.memory import free_memory, readable_bytes, readable_count
 from inference.inputs import as_whole
 
 __all__ = ["checked_shape", "lattice_edges"]
+
+#: Numbers that listing and merging the edges holds for each.
+HELD = 18
 
 
 def checked_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     """The sides of a lattice; one number is a chain.
 
     Raises:
-        TypeError, ValueError: if they are no whole numbers above zero.
+        TypeError, ValueError: if they are no whole numbers above zero, or the edges would not fit
+            the memory.
     """
-    sides = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sides:
+    given = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not given:
         raise ValueError("shape must have at least one side")
-    return tuple([as_whole("shape", side, least=1) for side in sides])
+    sides = tuple([as_whole("shape", side, least=1) for side in given])
+    needed, free = 8 * HELD * math.prod(sides) * len(sides), free_memory()
+    if needed > free:
+        raise ValueError(
+            f"shape has {readable_count(math.prod(sides))} sites, whose edges need "
+            f"{readable_bytes(needed)}, but {readable_bytes(free)} are free"
+        )
+    return sides
 
 
 def lattice_edges(shape: Sequence[int], periodic: bool = True) -> tuple[np.ndarray, np.ndarray]:

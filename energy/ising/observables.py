@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -96,10 +97,19 @@ def correlations(spins: Tensor, shape: Sequence[int]) -> Tensor:
     Shapes:
         spins: (draw, n). result: shape.
 
+    Raises:
+        ValueError: no draws, or a lattice of another number of spins.
+
     Example:
         >>> correlations(torch.tensor([[1.0, -1.0, 1.0, -1.0]]), [4]).tolist()
         [1.0, -1.0, 1.0, -1.0]
     """
+    sites = math.prod(shape)
+    if not spins.numel() or spins.shape[-1] != sites:
+        raise ValueError(
+            f"spins must be (draw, {sites}) on a lattice of shape {tuple(shape)}, found "
+            f"{tuple(spins.shape)}"
+        )
     grids = spins.double().reshape(-1, *shape)
     axes = tuple(range(1, grids.ndim))
     power = torch.fft.fftn(grids, dim=axes).abs().square().mean(0)

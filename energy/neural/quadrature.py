@@ -41,8 +41,8 @@ def grid_limits(
     if limits is None:
         low, high = mean - WIDTH * scale, mean + WIDTH * scale
         return list(zip(low.tolist(), high.tolist(), strict=True))
-    if len(limits) != mean.numel():
-        raise ValueError(f"limits must be {mean.numel()} pairs (low, high), found {len(limits)}")
+    if len(limits) != mean.numel() or any([len(pair) != 2 for pair in limits]):
+        raise ValueError(f"limits must be {mean.numel()} pairs (low, high), found {limits!r}")
     return [(float(low), float(high)) for low, high in limits]
 
 

@@ -1,4 +1,4 @@
-"""What the network of a neural energy says of rows, checked.
+"""Rows of data: their mean and scale, and what the network of a neural energy says of them.
 
 .. math:: f : (\\text{batch}, *\\text{event}) \\to (\\text{batch},)
 """
@@ -10,7 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["check_network", "checked_output"]
+__all__ = ["check_network", "checked_output", "mean_and_scale"]
+
+
+def mean_and_scale(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every number, (*event); one where it is constant.
+
+    Example:
+        >>> mean_and_scale(torch.tensor([[3.0, 1.0], [3.0, 5.0]]))
+        (tensor([3., 3.]), tensor([1., 2.]))
+    """
+    scale = rows.std(0, correction=0)
+    # Rounding may leave a scale to rows that are all the same.
+    varies = (scale > 0) & (rows.amax(0) > rows.amin(0))
+    return rows.mean(0), torch.where(varies, scale, 1.0)
 
 
 def checked_output(found: Any, x: Tensor) -> Tensor:

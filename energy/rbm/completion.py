@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from energy.rbm.law import LayerLaw
-from inference.inputs import Values
+from inference.inputs import Values, as_tensor
 
 __all__ = ["completed", "without_gaps"]
 
@@ -39,6 +38,9 @@ def without_gaps(v: Values) -> tuple[Tensor, Tensor]:
 
     Missing is NaN among real numbers and -1 among whole ones.
 
+    Raises:
+        TypeError: if they are no numbers.
+
     Example:
         >>> known, missing = without_gaps([[1.0, float("nan")]])
         >>> known.tolist(), missing.tolist()
@@ -46,7 +48,7 @@ def without_gaps(v: Values) -> tuple[Tensor, Tensor]:
         >>> without_gaps([[1, -1]])[0].tolist()
         [[1, 0]]
     """
-    given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(np.array(v))
+    given = as_tensor("v", v).detach()
     if given.is_floating_point():
         missing = given.isnan()
     else:

@@ -18,7 +18,8 @@ def read_units(name: str, x: Values, size: int, units: Units, like: Tensor) -> T
 
     Raises:
         TypeError: no numbers.
-        ValueError: values that the variables cannot take, or another number of them.
+        ValueError: values that the variables cannot take, also for overflow in that type, or
+            another number of them.
 
     Example:
         >>> import torch
@@ -31,7 +32,13 @@ def read_units(name: str, x: Values, size: int, units: Units, like: Tensor) -> T
         raise ValueError(
             f"{name} must have {size} units on its last axis, found {tuple(values.shape)}"
         )
-    return units.encode(name, values).to(like)
+    found = units.encode(name, values).to(like)
+    if not bool(found.isfinite().all()):
+        raise ValueError(
+            f"{name} must be finite in the machine's {like.dtype}, found numbers up to "
+            f"{values.abs().max().item():g}; scale them, or use machine.double()"
+        )
+    return found
 
 
 def check_rows(name: str, rows: Tensor, size: int) -> None:

@@ -29,5 +29,7 @@ def fit_independent(layers: Layers, rows: Tensor) -> None:
     """
     if isinstance(layers.visible, GaussianUnits):
         variance = rows.var(0, correction=0)
-        layers.visible.log_precision.copy_(-torch.where(variance > 0, variance, 1.0).log())
+        # Rounding may leave a variance to rows that are all the same.
+        varies = (variance > 0) & (rows.amax(0) > rows.amin(0))
+        layers.visible.log_precision.copy_(-torch.where(varies, variance, 1.0).log())
     layers.visible_bias.copy_(layers.visible.independent_bias(rows))

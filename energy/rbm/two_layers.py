@@ -187,7 +187,7 @@ class TwoLayers(EnergyModel):
         """The path from independent visible units to the model's own law.
 
         Arguments:
-            base: biases of the independent units, (n_visible,); ``base_bias`` by default.
+            base: biases of the independent units, as ``base_bias``, which is the default.
         """
         start = self.base_bias if base is None else base
         return LayerLaw(self.layers(detached=True), start.detach().to(self.weights.data))

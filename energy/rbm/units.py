@@ -160,6 +160,9 @@ class BernoulliUnits(Units):
 
 def _below(p: Tensor, generator: torch.Generator) -> Tensor:
     """Where random words are below thresholds, zeros and ones in the memory of probabilities."""
+    if torch.finfo(p.dtype).bits < 32:
+        # Thresholds need more digits, and a wider range, than such a type has.
+        return _below(p.float(), generator).to(p.dtype)
     # In one pass, and to the bit (p - 1/2) 2^32: scaling by a power of two rounds nothing.
     thresholds = torch.add(p.new_full((), -(2.0**31)), p, alpha=2.0**32, out=p)
     return torch.lt(random_words(tuple(p.shape), generator), thresholds, out=thresholds)

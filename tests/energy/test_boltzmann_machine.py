@@ -12,6 +12,7 @@ from energy.boltzmann.dense_law import DenseLaw
 from energy.boltzmann.exact import clamped_log_sums
 from energy.boltzmann_machine import BoltzmannMachine
 from energy.hopfield_network import HopfieldNetwork
+from energy.restricted_boltzmann_machine import RestrictedBoltzmannMachine
 from inference.exact.enumerate import enumerate_states
 from inference.sampling.annealing import simulated_annealing
 from inference.sampling.binary.law import PairLaw
@@ -257,3 +258,46 @@ def test_bad_shapes_are_refused():
     masked.weights.data.fill_(1.0)
     with pytest.raises(ValueError, match="the mask has no such pair"):
         masked.log_partition()
+
+
+def test_hidden_units_that_are_joined_to_nothing_do_not_stay_alike():
+    machine = BoltzmannMachine(2, 3)
+    machine.weights.data[0, 2] = machine.weights.data[2, 0] = 0.5
+    machine.fit([[1, 1], [0, 0], [1, 1]], epochs=1, lr=0.0, generator=0, progress=False)
+    weights = machine.weights
+    assert not torch.equal(weights[3, :2], weights[4, :2])
+    assert weights[0, 2] == 0.5
+    assert weights[1, 2] == 0
+
+
+def test_masks_that_may_not_be_written_to():
+    """Torch warns of such arrays, once, unless it is told to always do so."""
+    mask, clamped = np.ones((3, 3), dtype=bool), np.array([True, False, False])
+    mask.setflags(write=False)
+    clamped.setflags(write=False)
+    torch.set_warn_always(True)
+    try:
+        machine = BoltzmannMachine(3, mask=mask)
+        assert machine.gibbs_sweep([[1, 0, 0]], clamped=clamped, generator=0)[0, 0] == 1
+        states = np.ones((1, 3))
+        states.setflags(write=False)
+        machine.gibbs_sweep(states, generator=0)
+        RestrictedBoltzmannMachine(3, 2).gibbs_sweep(states, generator=0)
+    finally:
+        torch.set_warn_always(False)
+
+
+def test_scores_of_parameters_that_want_gradients(boltzmann):
+    """Torch warns of numbers with a graph, once, unless it is told to always do so."""
+    machine = boltzmann(3).requires_grad_()
+    torch.set_warn_always(True)
+    try:
+        found = machine.score([[1, 0, 1]])
+    finally:
+        torch.set_warn_always(False)
+    assert found == float(machine.log_prob([[1, 0, 1]]).detach())
+
+
+def test_messages_name_what_was_passed():
+    with pytest.raises(ValueError, match=r"^v must hold"):
+        BoltzmannMachine(2).free_energy([[2, 0]])

@@ -257,3 +257,16 @@ def test_what_is_refused_of_labels(network):
     for call in (plain.predict, plain.predict_proba):
         with pytest.raises(ValueError, match="no labels"):
             call(rows)
+
+
+def test_learning_that_stops_on_the_way_leaves_the_network(bars, tmp_path):
+    """The file of the first layer fits, that of the second does not."""
+    options = {"epochs": 1, "generator": 0, "progress": False, "checkpoint": tmp_path}
+    DeepBeliefNetwork([6, 4, 3], generator=0).fit(bars, **options)
+    made = DeepBeliefNetwork([6, 4, 3], generator=1)
+    before = {name: x.clone() for name, x in made.state_dict().items()}
+    with pytest.raises(ValueError, match="layer_2"):
+        made.fit(bars, lr_above=0.01, **options)
+    assert made.history == []
+    for name, x in made.state_dict().items():
+        assert torch.equal(x, before[name])

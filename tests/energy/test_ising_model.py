@@ -293,3 +293,11 @@ def test_intervals_of_log_z_hold_the_exact_sum():
     quarter = [(high - low) / 4 for low, high in ends]
     narrow = [abs(m - exact) <= q for m, q in zip(middle, quarter, strict=True)]
     assert sum(narrow) < 173
+
+
+def test_lattices_name_what_was_passed():
+    assert IsingModel.lattice(np.int64(4)).n_units == 4
+    with pytest.raises(ValueError, match=r"^J must be finite"):
+        IsingModel.lattice(4, J=math.inf)
+    with pytest.raises(ValueError, match=r"^h must not hold NaN"):
+        IsingModel.lattice(4, h=math.nan)

@@ -148,3 +148,8 @@ def test_what_cannot_be_drawn_is_refused(draw, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
     assert not plt.get_fignums()
+
+
+def test_weights_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="weights must be finite"):
+        plot_filters([[0.0], [float("inf")]], (1, 2))

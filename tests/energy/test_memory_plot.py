@@ -66,3 +66,10 @@ def test_a_new_figure_by_default() -> None:
 def test_shapes_are_checked(draw, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_nothing_to_draw_is_refused():
+    with pytest.raises(ValueError, match="studies must be one at least"):
+        plot_capacity([])
+    with pytest.raises(ValueError, match="steps must be"):
+        plot_recall(torch.zeros(0, 1, 4), (2, 2))

@@ -140,3 +140,16 @@ def test_states_are_checked() -> None:
         memory.recall([1.0, 1.0], tolerance=-1.0)
     with pytest.raises(ValueError, match="max_updates"):
         memory.recall([1.0, 1.0], max_updates=-1)
+
+
+def test_the_largest_beta_goes_to_the_nearest_pattern() -> None:
+    """Nothing overflows: the energy is half the squared distance, as both norms are the same."""
+    memory = ModernHopfield([[3.0, 0.0], [0.0, 3.0]], beta=1e308)
+    assert memory.update([1.0, 0.2]).tolist() == [3.0, 0.0]
+    assert memory.energy([1.0, 0.2]).item() == pytest.approx((2.0**2 + 0.2**2) / 2)
+
+
+def test_states_that_the_type_cannot_hold_are_refused() -> None:
+    memory = ModernHopfield(torch.tensor([[3.0, 0.0]]), beta=1.0)
+    with pytest.raises(ValueError, match="x must be finite"):
+        memory.update([1e300, 0.0])

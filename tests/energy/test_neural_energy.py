@@ -282,3 +282,23 @@ def test_rows_are_checked() -> None:
     with pytest.raises(ValueError, match='method must be "grid" or "ais"'):
         model.log_partition("exact")  # type: ignore[arg-type]
     assert torch.equal(model.mean, mean)
+
+
+def test_learning_that_is_refused_leaves_the_model(tmp_path: Path) -> None:
+    source, file = torch.Generator().manual_seed(0), tmp_path / "learning"
+    rows = 5 + 3 * torch.randn(40, 2, generator=source)
+    options = {"generator": 0, "progress": False, "checkpoint": file}
+    NeuralEnergy(smooth(2), 2).fit(rows, "denoising", epochs=1, **options)
+    model = NeuralEnergy(smooth(2), 2)
+    before = model.energy(rows).detach()
+    with pytest.raises(ValueError, match="other settings"):
+        model.fit(rows, "denoising", epochs=2, **options)
+    torch.testing.assert_close(model.energy(rows).detach(), before, rtol=0, atol=0)
+
+
+def test_constant_numbers_keep_scale_one() -> None:
+    """The mean of some numbers that are all the same is not always that number."""
+    rows = torch.full((333, 1), 1234.567)
+    assert rows.std(0, correction=0) > 0
+    model = NeuralEnergy(smooth()).fit(rows, "denoising", epochs=1, generator=0, progress=False)
+    assert model.scale.tolist() == [1.0]

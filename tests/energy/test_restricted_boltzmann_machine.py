@@ -240,3 +240,16 @@ def test_a_log_partition_that_is_known_is_not_summed_again():
     small = RestrictedBoltzmannMachine(3, 2, generator=0)
     known = small.log_prob(rows[:, :3], log_partition=small.log_partition())
     torch.testing.assert_close(known, small.log_prob(rows[:, :3]))
+
+
+def test_real_units_that_the_type_cannot_hold_are_refused():
+    machine = RestrictedBoltzmannMachine(2, 2, "gaussian")
+    with pytest.raises(ValueError, match=r"v must be finite in the machine's torch.float32"):
+        machine.free_energy([[1e300, 0.0]])
+    assert machine.double().free_energy([[1e150, 0.0]]).isfinite().all()
+
+
+@pytest.mark.parametrize("v", [[[1.0, None, 1.0]], [["a", "b", "c"]]])
+def test_rows_to_complete_are_numbers(v):
+    with pytest.raises(TypeError, match="v must hold numbers"):
+        RestrictedBoltzmannMachine(3, 2).complete(v)

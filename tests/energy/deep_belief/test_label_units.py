@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -71,3 +72,14 @@ def test_what_is_refused():
     ):
         with pytest.raises(error, match="labels"):
             as_labels(labels, 3, 2)
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8", "i1", ">i4"])
+def test_whole_numbers_of_every_type_are_labels(kind):
+    assert as_labels(np.array([1, 0], dtype=kind), 2, 2).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0, None], [0.0, 1.0], [True, False]])
+def test_what_is_no_whole_number_is_no_label(labels):
+    with pytest.raises(TypeError, match="labels must be whole numbers"):
+        as_labels(labels, 2, 2)

@@ -179,3 +179,28 @@ def test_a_large_batch_equals_a_small_one(network, monkeypatch):
     monkeypatch.setattr("energy.deep_belief.exact.PAIRS", 50)
     parts = [made.predict_proba(rows), made.transform(rows), made.log_prob(rows)]
     torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+@pytest.mark.parametrize("importance", [False, True])
+def test_slopes_of_the_bound_are_differences(network, classes, importance):
+    """Log Z has a slope too; the guesses stay, as recognition does."""
+    made, rows = network((3, 2, 2), classes), torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+
+    def bound() -> torch.Tensor:
+        found = made.log_prob_bound(rows, n_samples=9, importance=importance, generator=0)
+        return found.sum()
+
+    made.requires_grad_()
+    bound().backward()
+    for name, parameter in made.named_parameters():
+        if "recognition" in name:
+            continue
+        flat, slopes = parameter.data.view(-1), parameter.grad.view(-1)
+        for place, value in enumerate(flat.tolist()):
+            ends = []
+            for step in (1e-5, -1e-5):
+                flat[place] = value + step
+                ends.append(float(bound().detach()))
+            flat[place] = value
+            assert float(slopes[place]) == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-7)

@@ -114,3 +114,28 @@ def test_single_samples_lie_between(monkeypatch):
 def test_large_sums_are_refused():
     with pytest.raises(ValueError, match=r"2\^21 .*log_prob_bound"):
         made(30, 21).log_sums()
+
+
+def test_slopes_of_samples_are_those_at_the_means_held(monkeypatch):
+    """All states of the odd side are drawn once each; the weights are spelled out, q without."""
+    law = made(3, 4, seed=1, scale=1.0)
+    parts = [law.weights, law.bias, law.fields]
+    for part in parts:
+        part.requires_grad_()
+    with torch.no_grad():
+        means = law.mean_field(20)
+    odd = enumerate_states([2] * 4).double()
+    monkeypatch.setattr(
+        "energy.rbm.units.BernoulliUnits.sample",
+        lambda units, fields, generator: odd[:, None].expand(fields.shape),
+    )
+    found = law.importance_bounds(means, len(odd), torch.Generator())
+    even = enumerate_states([2] * 3).double()
+    logs = (odd @ law.fields.T)[..., None] + (even @ law.bias)[None, None]
+    logs = (logs + (odd @ law.weights.T @ even.T)[:, None]).logsumexp(-1)
+    proposed = torch.where(odd[:, None] > 0, means.odd, 1 - means.odd).log().sum(-1)
+    expected = (logs - proposed).logsumexp(0) - np.log(len(odd))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+    slopes = [torch.autograd.grad(x.sum(), parts) for x in (found, expected)]
+    for own, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=1e-9)

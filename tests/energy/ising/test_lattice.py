@@ -33,3 +33,9 @@ def test_shapes():
             checked_shape(wrong)
     with pytest.raises(TypeError, match="shape"):
         checked_shape((2.5,))
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6), (10**200, 2)])
+def test_lattices_beyond_the_memory_are_refused(shape):
+    with pytest.raises(ValueError, match=r"shape has .* sites, whose edges need"):
+        checked_shape(shape)

@@ -69,3 +69,9 @@ def test_correlations_are_mean_products():
         for b in range(4):
             expected = (grid * grid.roll((-a, -b), (1, 2))).mean()
             assert float(found[a, b]) == pytest.approx(float(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("spins", [torch.ones(2, 4), torch.ones(0, 3), torch.ones(6)])
+def test_spins_of_another_lattice_are_refused(spins):
+    with pytest.raises(ValueError, match=r"spins must be \(draw, 3\)"):
+        correlations(spins, [3])

@@ -73,3 +73,26 @@ def test_bad_temperatures_are_refused(beta):
             curve(beta)
     with pytest.raises(ValueError, match="beta"):
         torus_log_partition(3, 3, beta)
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-160, 1e-30, 1e-9])
+def test_far_from_order_the_energy_is_its_first_term(beta):
+    """u = -2 J K (1 + O(K^2)), two bonds per spin, each satisfied by tanh K."""
+    assert onsager_energy(beta, 3.0) == pytest.approx(-18 * beta, rel=1e-15, abs=0)
+
+
+@pytest.mark.parametrize("beta", [1e-4, 0.01, 0.1, 0.3])
+def test_high_temperatures_keep_their_digits(beta):
+    """2 K(k) / pi - 1 by its series in k^2, all terms of which are positive."""
+    tanh = math.tanh(2 * beta)
+    square, rest, term = (2 * tanh / math.cosh(2 * beta)) ** 2, 0.0, 1.0
+    for n in range(1, 1000):
+        term *= square * ((2 * n - 1) / (2 * n)) ** 2
+        rest += term
+    expected = -(2 * tanh + (2 * tanh**2 - 1) * rest / tanh)
+    assert onsager_energy(beta) == pytest.approx(expected, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("beta", [1e-320, 1e-300, 1e-12])
+def test_a_torus_of_hardly_any_coupling(beta):
+    assert torus_log_partition(3, 4, beta) == pytest.approx(12 * math.log(2), rel=1e-15)

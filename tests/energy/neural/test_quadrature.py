@@ -58,3 +58,8 @@ def test_limits() -> None:
 def test_too_many_points_are_refused() -> None:
     with pytest.raises(ValueError, match="take fewer points"):
         grid_points([(0, 1)] * 2, 10**7, LIKE)
+
+
+def test_limits_are_pairs():
+    with pytest.raises(ValueError, match=r"limits must be 1 pairs \(low, high\), found"):
+        grid_limits([(-9.0, 0.0, 9.0)], torch.zeros(1), torch.ones(1))

@@ -223,3 +223,12 @@ def test_the_gap_of_free_energies_shows_what_is_learned_by_heart():
     assert gaps[-1] > gaps[0] + 3.0
     expected = made.free_energy(others).mean() - made.free_energy(rows).mean()
     assert gaps[-1] == pytest.approx(float(expected), rel=0.2)  # before averaging
+
+
+def test_constant_real_features_get_precision_one():
+    """The mean of some numbers that are all the same is not always that number."""
+    rows = torch.full((333, 1), 1234.567)
+    assert rows.var(0, correction=0) > 0
+    layers = RestrictedBoltzmannMachine(1, 1, "gaussian").layers(detached=True)
+    fit_independent(layers, rows)
+    assert layers.visible.log_precision.item() == 0.0

@@ -60,3 +60,14 @@ def test_values_are_checked():
         BernoulliUnits().check("cue", torch.tensor([0.0, 2.0]))
     with pytest.raises(ValueError, match="cue must be finite"):
         gaussian().check("cue", torch.tensor([math.inf]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_short_numbers_draw_their_law(dtype):
+    """|z| < 6 for five means: false alarms 1e-8. Certain units are certain."""
+    n, fields = 100_000, FIELDS.to(dtype)
+    draws = BernoulliUnits().sample(fields.expand(n, -1), torch.Generator().manual_seed(0))
+    assert draws.dtype == dtype
+    means, expected = draws.double().mean(0), fields.sigmoid().double()
+    error = (expected * (1 - expected) / n).sqrt()
+    assert ((means - expected).abs() <= 6 * error).all()
