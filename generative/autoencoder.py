@@ -22,7 +22,7 @@ from generative.encoding.fitting import fitted_code_shape
 from generative.encoding.terms import noisy
 from generative.trial import SAVED, as_modules, like_of
 from inference.inputs import Values, as_whole
-from inference.learning.callbacks import Callback, Evaluate
+from inference.learning.callbacks import Callback, Evaluate, as_callbacks
 from inference.learning.checkpoint import fingerprint
 from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
@@ -297,31 +297,36 @@ class Autoencoder(Model):
         self.criterion.check("x", rows)
         shape = tuple(rows.shape[1:])
         code_shape = fitted_code_shape(self.encoder, self.decoder, shape, self._like())
-        watched = list(callbacks)
+        watched = as_callbacks(callbacks)
         if validation is not None:
             held_out = read_rows("validation", validation, shape, rows)
             self.criterion.check("validation", held_out)
             # First, so that other callbacks find its figure.
             watched.insert(0, Evaluate(lambda model: {"validation_error": -model.score(held_out)}))
         source = as_generator(generator, rows.device)
+        known = self.event_shape, self.code_shape
         self.event_shape, self.code_shape = shape, code_shape
         about: dict[str, Any] = {"model": [type(self).__name__, self.config()]}
         if checkpoint is not None:
             about["data"] = fingerprint(rows)
         learned = [p for p in self.parameters() if p.requires_grad]
-        self.history = descend(
-            self,
-            [Player("", learned, self._loss)],
-            rows,
-            schedule,
-            optimization or Optimization(),
-            source,
-            callbacks=watched,
-            checkpoint=checkpoint,
-            about=about,
-            headline="loss" if validation is None else "validation_error",
-            progress=progress,
-        )
+        try:
+            self.history = descend(
+                self,
+                [Player("", learned, self._loss)],
+                rows,
+                schedule,
+                optimization or Optimization(),
+                source,
+                callbacks=watched,
+                checkpoint=checkpoint,
+                about=about,
+                headline="loss" if validation is None else "validation_error",
+                progress=progress,
+            )
+        except Exception:
+            self.event_shape, self.code_shape = known
+            raise
         return self
 
     def to_classifier(self, n_classes: int) -> nn.Sequential:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from generative.trial import holds_whole_numbers
 from inference.inputs import as_tensors, as_whole
 
 __all__ = ["OWN", "Condition"]
@@ -76,7 +76,7 @@ class Condition(nn.Module):
                 )
             return None
         (values,) = as_tensors(condition=condition)
-        whole = not torch.as_tensor(condition).is_floating_point()
+        whole = holds_whole_numbers(condition)
         values = values.to(like.device)
         values = values.long() if whole else values.to(like.dtype)
         if self.n_labels is not None:

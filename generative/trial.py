@@ -1,4 +1,4 @@
-"""Networks of the user, tried on a few rows: what they take and what they return.
+"""What users pass, tried: networks on a few rows, numbers for their kind.
 
 .. math:: f : (\\text{batch}, *\\text{in}) \\to (\\text{batch}, *\\text{out})
 """
@@ -9,10 +9,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SAVED", "as_modules", "evaluating", "like_of", "one_per_row", "tried"]
+from inference.inputs import Values
+
+__all__ = [
+    "SAVED",
+    "as_modules",
+    "evaluating",
+    "holds_whole_numbers",
+    "like_of",
+    "one_per_row",
+    "tried",
+]
 
 #: What a network must be that is handed in for a file.
 SAVED = "a module like the one that was saved, as files hold parameters only"
@@ -66,6 +77,18 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+def holds_whole_numbers(x: Values) -> bool:
+    """Whether numbers as a user passed them, in whatever they came, are of a whole type.
+
+    Example:
+        >>> holds_whole_numbers([1, 0]), holds_whole_numbers(torch.ones(1))
+        (True, False)
+    """
+    if isinstance(x, Tensor):
+        return not x.is_floating_point()
+    return np.asarray(x).dtype.kind != "f"
 
 
 def tried(name: str, network: Callable[..., Any], *inputs: Tensor | None) -> Tensor:

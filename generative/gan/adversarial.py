@@ -115,7 +115,7 @@ class AdversarialModel(Model):
         self.add_module(self.role, judge)
         self.register_buffer("location", like.clone())
         self.register_buffer("scale", torch.ones_like(like))
-        self._joined = False
+        self._joined = self._begun = False
         self.eval()
 
     def config(self) -> dict[str, Any]:
@@ -243,22 +243,29 @@ class AdversarialModel(Model):
         if checkpoint is not None:
             about["data"] = fingerprint(rows)
             about["condition"] = None if read is None else fingerprint(read)
-        rows = self._in_units(rows)
-        about["model"] = [type(self).__name__, self.config()]
-        self._joined = reads_rows_apart(self.judge)
-        self.history = descend(
-            self,
-            self._players(),
-            rows if read is None else (rows, read),
-            schedule,
-            self._optimization() if optimization is None else optimization,
-            source,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            about=about,
-            headline=self.headline,
-            progress=progress,
-        )
+        self._joined, self._begun = reads_rows_apart(self.judge), False
+        known = self.event_shape, self.location, self.scale.clone()
+        try:
+            rows = self._in_units(rows)
+            about["model"] = [type(self).__name__, self.config()]
+            self.history = descend(
+                self,
+                self._players(),
+                rows if read is None else (rows, read),
+                schedule,
+                self._optimization() if optimization is None else optimization,
+                source,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+                about=about,
+                headline=self.headline,
+                progress=progress,
+            )
+        except Exception:
+            if not self._begun:  # nothing has been learned in units of these rows
+                self.event_shape, self.location = known[:2]
+                self.scale.copy_(known[2])
+            raise
         return self
 
     def _players(self) -> list[Player[Rows]]:
@@ -275,6 +282,7 @@ class AdversarialModel(Model):
         self, batch: Rows, source: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Loss of the judge on a batch."""
+        self._begun = True
         rows, read = _parted(batch)
         with torch.no_grad():
             features = self._features(read, source)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.gan.constraints import Constraint, ConstraintName
-from generative.trial import as_modules, like_of, one_per_row
+from generative.trial import as_modules, evaluating, like_of, one_per_row, tried
 from inference.inputs import Values
 from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
@@ -116,8 +116,8 @@ def estimate_earth_movers(
 
     Raises:
         TypeError: a critic that is no module, samples that are no numbers.
-        ValueError: NaN or infinity, samples of different shapes; a critic that returns anything
-            but one number per row; numbers that make no sense.
+        ValueError: NaN or infinity, samples of different shapes; a critic that does not take them,
+            or returns anything but one number per row; numbers that make no sense.
         FloatingPointError: a loss that is no longer finite.
 
     Reference:
@@ -139,8 +139,8 @@ def estimate_earth_movers(
     high = read_rows("x", x, None, like).detach()
     low = read_rows("y", y, high.shape[1:], like).detach()
     source = as_generator(generator, like.device)
-    with torch.no_grad():
-        one_per_row("critic", critic(high[:2]), len(high[:2]))
+    with torch.no_grad(), evaluating(critic):
+        one_per_row("critic", tried("critic", critic, high[:2]), len(high[:2]))
     rule.impose(critic)
 
     def loss(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:

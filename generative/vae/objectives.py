@@ -95,6 +95,7 @@ class Objective:
         for name in ("beta", "free_bits"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.name != "elbo" and (self.beta != 1 or self.free_bits):
             raise ValueError(
                 f'beta and free_bits weigh the terms of objective="elbo"; "{self.name}" is a '

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from generative.trial import evaluating, tried
+from generative.trial import evaluating, holds_whole_numbers, tried
 from generative.vae.coder import Coder
 from inference.inputs import Values, as_tensors
 
@@ -46,7 +46,7 @@ def read_rows(name: str, x: Values, like: Tensor, whole: bool) -> Tensor:
             f"{name} must be (batch, *event) and not empty, found {tuple(rows.shape)}; a single "
             "observation is x[None]"
         )
-    if whole and not torch.as_tensor(x).is_floating_point():
+    if whole and holds_whole_numbers(x):
         return rows.to(like.device, torch.int64)
     return rows.to(like)
 

@@ -17,8 +17,8 @@ from generative.vae.coder import Coder
 from generative.vae.objectives import Objective, elbo_terms
 from generative.vae.rows import Augment, prepared
 from generative.vae.warm_up import WarmUp
-from inference.inputs import Values
-from inference.learning.callbacks import Callback, Evaluate
+from inference.inputs import Values, as_whole
+from inference.learning.callbacks import Callback, Evaluate, as_callbacks
 from inference.learning.checkpoint import fingerprint
 from inference.learning.descent import Player, descend
 from inference.learning.optimization import Optimization
@@ -49,7 +49,9 @@ class Lesson:
     augment: Augment | None = None
 
     def __post_init__(self) -> None:
-        _ = WarmUp(self.beta_warm_up)
+        object.__setattr__(
+            self, "beta_warm_up", as_whole("beta_warm_up", self.beta_warm_up, least=0)
+        )
         if self.beta_warm_up and self.objective.name != "elbo":
             raise ValueError(
                 f'beta_warm_up is for objective="elbo", found "{self.objective.name}"'
@@ -87,6 +89,7 @@ def learn(
         FloatingPointError: a loss that is no longer finite.
     """
     warm_up, like = WarmUp(lesson.beta_warm_up), coder.like
+    watched = [] if evaluate is None else [Evaluate(evaluate)]
     objective, augment = lesson.objective, lesson.augment
 
     def loss(batch: Any, source: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -102,7 +105,7 @@ def learn(
         lesson.schedule,
         lesson.optimization,
         generator,
-        callbacks=[warm_up, *([] if evaluate is None else [Evaluate(evaluate)]), *callbacks],
+        callbacks=[warm_up, *watched, *as_callbacks(callbacks)],
         checkpoint=checkpoint,
         about=None if checkpoint is None else _about(lesson, rows, told),
         headline="elbo",

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from inference.inputs import as_whole
 from inference.learning.checkpoint import under
 
-__all__ = ["Callback", "EarlyStopping", "Evaluate"]
+__all__ = ["Callback", "EarlyStopping", "Evaluate", "as_callbacks"]
 
 
 class Callback(ABC):
@@ -45,11 +46,30 @@ class Callback(ABC):
         """Have the last word on the model, when learning has ended."""
 
 
+def as_callbacks(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Callbacks as they were passed.
+
+    Raises:
+        TypeError: for what is no sequence of them.
+
+    Example:
+        >>> as_callbacks([])
+        []
+    """
+    if not isinstance(callbacks, Sequence):
+        raise TypeError(f"callbacks must be a list of them, found {type(callbacks).__name__}")
+    for x in callbacks:
+        if not isinstance(x, Callback):
+            raise TypeError(f"callbacks must hold Callback objects, found {type(x).__name__}")
+    return list(callbacks)
+
+
 class Evaluate(Callback):
     """Adds figures of the model to the history.
 
     Arguments:
-        function: from the model to figures by name: numbers, or lists of them.
+        function: from the model to figures by name: numbers, or lists, arrays or tensors of
+            them, which the history holds as numbers and lists.
         every: so many epochs.
 
     Raises:
@@ -69,12 +89,20 @@ class Evaluate(Callback):
     def after_epoch(self, model: nn.Module, figures: dict[str, Any]) -> bool:
         """Add the figures; never stop."""
         if figures["epoch"] % self._every == 0:
-            figures.update(self._function(model))
+            found = self._function(model)
+            figures.update({name: _plain(value) for name, value in found.items()})
         return False
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as a checkpoint holds them."""
+    return value.tolist() if isinstance(value, (Tensor, np.ndarray, np.generic)) else value
 
 
 class EarlyStopping(Callback):
     """Stops when a figure has not got better for a while, and keeps the best weights.
+
+    With a first epoch it begins anew, so that one object may watch several lessons in turn.
 
     Arguments:
         figure: name of it in the history.
@@ -101,6 +129,10 @@ class EarlyStopping(Callback):
             raise ValueError(f'mode must be "max" or "min", found {mode!r}')
         self._figure, self._sign = figure, 1.0 if mode == "max" else -1.0
         self._patience = as_whole("patience", patience, least=1)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what was seen."""
         self._best, self._waited = -math.inf, 0
         self._kept: dict[str, Tensor] = {}
 
@@ -112,6 +144,8 @@ class EarlyStopping(Callback):
                 f"EarlyStopping watches {self._figure!r}, but the history holds {known}; "
                 "pass validation rows, or name one of these"
             )
+        if figures.get("epoch") == 1:
+            self._begin()
         value = self._sign * float(figures[self._figure])
         if value > self._best:
             self._best, self._waited = value, 0

@@ -76,9 +76,15 @@ class Checkpoint:
         """Tensors, on the CPU, and figures of the file, or None if there is no file.
 
         Raises:
+            FileNotFoundError: the folder does not exist.
             ValueError: the file is damaged, or of another model, other data or settings.
         """
         if not os.path.exists(self._path):
+            if not os.path.isdir(os.path.dirname(os.path.realpath(self._path))):
+                # Before anything is learned that could not be written.
+                raise FileNotFoundError(
+                    f"{self._path}: its folder does not exist; create it first"
+                )
             return None
         config, tensors = read_tensors(self._path, KIND)
         found = config.get("about", {})

@@ -16,7 +16,7 @@ from typing import Any, Generic
 import torch
 from torch import Tensor, nn
 
-from inference.learning.callbacks import Callback
+from inference.learning.callbacks import Callback, as_callbacks
 from inference.learning.checkpoint import Checkpoint, under
 from inference.learning.moving_average import MovingWeights
 from inference.learning.optimization import (
@@ -98,6 +98,7 @@ def descend(
         description: of the bar.
 
     Raises:
+        TypeError: callbacks that are none, a method that makes no optimiser.
         ValueError: no parameters to learn; a checkpoint of something else; more parts than rows
             in a batch or fewer than processes, rows that are not the same in every process.
         FloatingPointError: a loss or a parameter is no longer finite. The last checkpoint stays.
@@ -116,6 +117,7 @@ def descend(
         (3.0, True)
     """
     check_progress(progress)
+    callbacks = as_callbacks(callbacks)
     for player in players:
         if not player.parameters:
             raise ValueError(f"there are no parameters to learn{_whose(player)}")

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values, as_whole
+from inference.inputs import Values, as_tensor, as_whole
 from inference.learning.line_search import Trial, backtracking_search, wolfe_search
 from inference.progress import progress_bar
 
@@ -352,15 +351,16 @@ class _Run:
 
     def _evaluate(self, x: Tensor) -> tuple[float, Tensor]:
         """Objective and gradient of its smooth part."""
-        value, gradient = self._function(x)
+        # A function may mark its x for a gradient, and use one buffer for all that it returns.
+        value, gradient = self._function(x.detach())
         self.evaluations += 1
-        gradient = torch.as_tensor(gradient, dtype=x.dtype, device=x.device).detach()
+        gradient = torch.as_tensor(gradient, dtype=x.dtype, device=x.device).detach().clone()
         if gradient.shape != x.shape:
             raise ValueError(
                 f"the gradient must have the shape of x, {tuple(x.shape)}, "
                 f"found {tuple(gradient.shape)}"
             )
-        total = float(value)
+        total = float(value.detach() if isinstance(value, Tensor) else value)
         if self._l1 is not None:
             total += float((self._l1 * x.abs()).sum(dtype=torch.float64))
         return total, gradient
@@ -375,7 +375,7 @@ class _Run:
 
 def _as_point(start: Values) -> Tensor:
     """The start as a tensor of its own."""
-    x = start.detach().clone() if isinstance(start, Tensor) else torch.from_numpy(np.array(start))
+    x = as_tensor("start", start).detach().clone()
     if x.is_complex() or x.dtype is torch.bool:
         raise TypeError(f"start must hold real numbers, found {x.dtype}")
     x = x if x.is_floating_point() else x.double()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -75,8 +77,6 @@ class Optimization:
             check_choice("method", self.method, Method)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two shares from 0 to below 1, found {self.betas}")
-        # Torch takes no whole numbers for these.
-        object.__setattr__(self, "betas", (float(self.betas[0]), float(self.betas[1])))
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, found {self.momentum}")
         if not 0 <= self.weight_decay < math.inf:
@@ -85,15 +85,29 @@ class Optimization:
             raise ValueError(f"clip_norm must be positive or None, found {self.clip_norm}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be between 0 and 1 or None, found {self.ema}")
-        if self.parts is not None:
-            as_whole("parts", self.parts, least=1)
         _ = Schedule(decay=self.decay)
+        # Plain numbers, as checkpoints hold them; torch takes no whole ones for betas.
+        object.__setattr__(self, "betas", (float(self.betas[0]), float(self.betas[1])))
+        for name in ("momentum", "weight_decay", "clip_norm", "ema"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
+        if self.parts is not None:
+            object.__setattr__(self, "parts", as_whole("parts", self.parts, least=1))
 
     def optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser of some parameters; its rate is set at every step."""
+        """The optimiser of some parameters; its rate is set at every step.
+
+        Raises:
+            TypeError: a method that makes none.
+        """
         optim, decay = torch.optim, self.weight_decay
         if callable(self.method):
-            return self.method(parameters)
+            found = self.method(parameters)
+            if not isinstance(found, torch.optim.Optimizer):
+                raise TypeError(
+                    f"method must return an optimizer of torch, found {type(found).__name__}"
+                )
+            return found
         # One kernel for all parameters, where there is one.
         fused = all(x.is_floating_point() and x.device.type in ("cpu", "cuda") for x in parameters)
         if self.method == "adam":
@@ -108,11 +122,19 @@ class Optimization:
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        method = self.method
-        found = {**asdict(self), "method": method.__qualname__ if callable(method) else method}
+        found = {**asdict(self), "method": _method_name(self.method)}
         if self.parts is None:  # as files say that know no parts
             del found["parts"]
         return found
+
+
+def _method_name(method: Method | MakeOptimizer) -> str:
+    """What a file says of a method."""
+    if isinstance(method, partial):
+        return _method_name(method.func)
+    if isinstance(method, (type, FunctionType, MethodType)):
+        return method.__qualname__
+    return type(method).__qualname__ if callable(method) else method
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

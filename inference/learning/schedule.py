@@ -47,15 +47,17 @@ class Schedule:
     decay: Decay = "linear"
 
     def __post_init__(self) -> None:
-        if self.epochs is not None:
-            as_whole("epochs", self.epochs, least=1)
-        as_whole("batch_size", self.batch_size, least=1)
-        as_whole("steps", self.steps, least=1)
+        counts = ("epochs", "batch_size", "steps")
+        for name in counts if self.epochs is not None else counts[1:]:
+            # Plain numbers, as checkpoints hold them.
+            object.__setattr__(self, name, as_whole(name, getattr(self, name), least=1))
         if not 0 <= self.lr < math.inf:
             raise ValueError(f"lr must be at least 0 and finite, found {self.lr}")
         if not 0 <= self.averaged <= 1:
             raise ValueError(f"averaged must be a share from 0 to 1, found {self.averaged}")
         check_choice("decay", self.decay, Decay)
+        for name in ("lr", "averaged"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def planned(self, rows: int) -> tuple[int, int]:
         """Steps per epoch, and epochs; what is left of the rows waits for the next epoch."""

@@ -347,6 +347,9 @@ def test_bad_learning_leaves_the_model_alone() -> None:
         model.fit(torch.zeros(3, 4))
     with pytest.raises(ValueError, match=r"validation must be \(batch, 6\)"):
         model.fit(torch.zeros(3, 6), validation=torch.zeros(3, 5))
-    assert model.event_shape is None
+    with pytest.raises(TypeError, match="callbacks must hold"):
+        model.fit(torch.zeros(3, 6), callbacks=[len])
+    nothing = Autoencoder(nn.Identity(), nn.Identity())
     with pytest.raises(ValueError, match="no parameters to learn"):
-        Autoencoder(nn.Identity(), nn.Identity()).fit(torch.zeros(3, 6), progress=False)
+        nothing.fit(torch.zeros(3, 6), progress=False)
+    assert model.event_shape is None and nothing.event_shape is None

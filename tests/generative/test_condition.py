@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -68,3 +69,8 @@ def test_bad_sources() -> None:
     flat = Condition(nn.Flatten(0))
     with pytest.raises(ValueError, match=r"must return \(batch, features\), found \(4,\)"):
         flat(torch.zeros(2, 2), LIKE)
+
+
+def test_series_need_not_begin_at_zero() -> None:
+    read = Condition(3).read(pd.Series([2, 0], index=[7, 5]), 2, LIKE)
+    assert read is not None and read.tolist() == [2, 0]

@@ -416,6 +416,17 @@ def test_bad_data_are_refused(
     assert all(torch.equal(p, q) for p, q in zip(gan.parameters(), before, strict=True))
 
 
+def test_learning_that_is_refused_leaves_no_units(tmp_path: Any) -> None:
+    gan, fresh = made(), made()
+    with pytest.raises(FileNotFoundError, match="its folder does not exist"):
+        gan.fit(1e6 * rows(), checkpoint=tmp_path / "none" / "x", progress=False)
+    assert gan.event_shape is None
+    assert gan.location.shape == () and gan.scale == 1
+    for model in (gan, fresh):
+        learned(model, rows())
+    assert torch.equal(gan.location, fresh.location) and torch.equal(gan.scale, fresh.scale)
+
+
 def test_other_bad_calls_are_refused() -> None:
     model = learned(made(), rows())
     with pytest.raises(ValueError, match=r"x must be \(batch, 2\)"):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -143,3 +145,23 @@ def test_batch_norm_and_dropout_are_left_alone() -> None:
     _ = model.posterior(X)
     assert model.decoder.training and dropout.training
     assert torch.equal(norm.running_mean, before)
+
+
+def test_codes_may_come_in_a_table(recwarn: pytest.WarningsRecorder) -> None:
+    decoder = mlp([2, 6], shape=(3, 2), generator=1)
+    encoder = nn.Sequential(nn.Embedding(2, 2), nn.Flatten(), nn.Linear(6, 4))
+    model = make(encoder, decoder, likelihood="categorical")
+    codes = X.long()
+    read_only = np.broadcast_to(codes[:1].numpy(), (2, 3))
+    wanted = model.elbo(codes, generator=0)
+    assert torch.equal(model.elbo(pd.DataFrame(codes.numpy()), generator=0), wanted)
+    assert model.elbo(read_only, generator=0).shape == (2,)
+    assert not recwarn.list
+
+
+def test_weights_of_numpy_are_saved(tmp_path: Path) -> None:
+    make(beta=np.float32(0.5)).save(tmp_path / "m.safetensors")
+    path = tmp_path / "state.safetensors"
+    how: dict[str, Any] = {"free_bits": np.float32(0.5), "beta_warm_up": np.int64(2)}
+    make().fit(X, epochs=1, checkpoint=path, generator=0, progress=False, **how)
+    assert path.exists()

@@ -153,3 +153,13 @@ def test_bad_input_is_refused_before_anything_changes() -> None:
     with pytest.raises(ValueError, match="penalty_weight must be positive"):
         corrected_gap(1.0, 0.0)
     assert [name for name, _ in line.named_parameters()] == ["weight", "bias"]
+
+
+def test_critic_is_tried_in_evaluation_mode() -> None:
+    x = torch.zeros(4, 3)
+    with pytest.raises(ValueError, match=r"critic must take \(batch, 3\), found"):
+        estimate_earth_movers(nn.Linear(2, 1), x, x)
+    critic = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    with pytest.raises(ValueError, match="critic must return one number per row"):
+        estimate_earth_movers(critic, x + 1, x)
+    assert critic.training and critic[0].running_mean.tolist() == [0, 0, 0]

@@ -262,6 +262,26 @@ class TestEnds:
         assert torch.equal(model[0].weight, kept[1])
         assert not torch.equal(kept[1], kept[3])
 
+    def test_one_object_watches_lessons_in_turn(self):
+        stopping, values = EarlyStopping("bound", patience=1), iter([9.0, 8.0, 1.0, 2.0, 3.0])
+        watch = Evaluate(lambda model: {"bound": next(values)})
+        learned(network(), epochs=2, callbacks=[watch, stopping])
+        second, fresh = network(1), network(1)
+        assert len(learned(second, callbacks=[watch, stopping])) == 3
+        learned(fresh)
+        assert torch.equal(second[0].weight, fresh[0].weight)
+
+    @pytest.mark.parametrize("callbacks", [EarlyStopping("bound"), [len], 5])
+    def test_what_are_no_callbacks_is_refused_before_a_step(self, callbacks):
+        model = network()
+        with pytest.raises(TypeError, match="callbacks must"):
+            learned(model, callbacks=callbacks)
+        assert torch.equal(model[0].weight, network()[0].weight)
+
+    def test_method_that_makes_no_optimiser_is_refused(self):
+        with pytest.raises(TypeError, match="method must return an optimizer of torch, found int"):
+            learned(network(), optimization=Optimization(lambda parameters: 5))
+
     def test_less_may_be_better(self):
         values = iter([1.0, 0.5, 0.7, 0.1])
         watch = Evaluate(lambda model: {"error": next(values)})

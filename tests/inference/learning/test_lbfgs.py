@@ -292,3 +292,25 @@ def test_refusals(options, message):
 def test_start_of_another_kind(start):
     with pytest.raises(TypeError, match="start must hold real numbers"):
         minimize(lambda x: (0.0, x), start)
+
+
+def test_buffers_that_are_used_again_and_points_that_are_marked():
+    function, _, _ = quadratic(0, 20)
+    buffer = np.empty(20)
+
+    def into_buffer(x):
+        value, gradient = function(x)
+        buffer[:] = gradient.numpy()
+        return value, buffer
+
+    def marks(x):
+        x.requires_grad_()
+        value, _ = function(x)
+        return value, torch.autograd.grad(value, x)[0]
+
+    wanted = minimize(function, torch.zeros(20, dtype=torch.float64))
+    for other in (into_buffer, marks):
+        found = minimize(other, torch.zeros(20, dtype=torch.float64))
+        assert not found.x.requires_grad
+        torch.testing.assert_close(found.x, wanted.x, rtol=1e-6, atol=1e-6)
+        assert found.evaluations <= wanted.evaluations + 5

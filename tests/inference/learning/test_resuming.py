@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -81,6 +86,46 @@ def test_interrupted_learning_goes_on_bit_for_bit(tmp_path, optimization):
     model, again = learned(path, optimization)
     assert same(model, whole)
     assert again == history
+
+
+def test_numbers_of_numpy_and_partial_methods_are_kept(tmp_path):
+    method = partial(torch.optim.Adam, lr=0.01, amsgrad=True)
+    numbers: dict[str, Any] = {
+        "clip_norm": np.float32(1),
+        "weight_decay": np.float32(0.5),
+        "parts": np.int64(1),
+    }
+    for how in (Optimization(method), Optimization("adamw", **numbers)):
+        path = tmp_path / f"{how.clip_norm}.safetensors"
+        count: Any = np.int64(2)
+        first, _ = learned(path, how, epochs=count)
+        assert same(first, learned(path, how, epochs=2)[0])
+    given: dict[str, Any] = {
+        "epochs": np.int64(2),
+        "batch_size": np.int64(5),
+        "lr": np.float32(0.5),
+    }
+    schedule = Schedule(**given, averaged=0.5)
+    assert json.loads(json.dumps(asdict(schedule))) == asdict(Schedule(2, 5, 0.5, averaged=0.5))
+
+
+def test_figures_are_plain_numbers():
+    figures = {"epoch": 1}
+    found = {"a": np.float32(0.5), "b": torch.tensor([1.0, 2.0]), "c": np.arange(2), "d": 3}
+    Evaluate(lambda model: found).after_epoch(nn.Identity(), figures)
+    assert json.loads(json.dumps(figures)) == {
+        "epoch": 1,
+        "a": 0.5,
+        "b": [1, 2],
+        "c": [0, 1],
+        "d": 3,
+    }
+
+
+def test_folder_that_is_not_there_is_told_before_a_step(tmp_path):
+    # A first loss would be an interruption.
+    with pytest.raises(FileNotFoundError, match="its folder does not exist; create it"):
+        learned(tmp_path / "none" / "state.safetensors", until=1)
 
 
 def test_learning_that_is_done_is_only_read(tmp_path):
