@@ -168,8 +168,9 @@ def js_divergence(
     """
     unit = log_base(base)
     p, q = _tables(p=p, q=q)
-    middle = (p + q) / 2
-    return (_divergence(p, middle) + _divergence(q, middle)) / (2 * unit)
+    # Against the sum, as half of the smallest number is zero.
+    total = p + q
+    return (_divergence(2 * p, total) + _divergence(2 * q, total)) / (4 * unit)
 
 
 def mutual_information(joint: Values, base: float = math.e) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 __all__ = [
     "Values",
+    "as_tensor",
     "as_tensors",
     "as_weights",
     "as_whole",
@@ -28,6 +29,37 @@ __all__ = [
 ]
 
 Values: TypeAlias = Tensor | ArrayLike
+
+
+def as_tensor(name: str, values: Values) -> Tensor:
+    """A tensor as it is; an array or lists of numbers as a tensor of their own type and memory.
+
+    Arguments:
+        name: the argument's name, for messages.
+        values: what was passed. Lists of floats are float64, and so is what is longer.
+
+    Raises:
+        TypeError: if it does not hold real numbers or booleans.
+        ValueError: if it is ragged.
+
+    Example:
+        >>> as_tensor("codes", [[0, 2]])
+        tensor([[0, 2]])
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.array(values, order="C")
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "buif":
+        raise TypeError(
+            f"{name} must hold real numbers, found {type(values).__name__} "
+            f"of dtype {array.dtype}; pass a tensor, an array or nested lists of numbers"
+        )
+    # Torch has neither long doubles nor bytes in the other order.
+    known = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return torch.from_numpy(array.astype(known, copy=False))
 
 
 def as_tensors(**values: Values) -> list[Tensor]:
@@ -262,19 +294,8 @@ def check_distribution(name: str, p: Tensor, axes: int = 1) -> None:
 
 def _as_tensor(name: str, value: Values, device: torch.device) -> Tensor:
     """Turn one argument into a floating-point tensor without NaN."""
-    if isinstance(value, Tensor):
-        x = value
-    else:
-        try:
-            array = np.array(value, order="C")
-        except ValueError as error:
-            raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
-        if array.dtype.kind not in "buif":
-            raise TypeError(
-                f"{name} must hold real numbers, found {type(value).__name__} "
-                f"of dtype {array.dtype}; pass a tensor, an array or nested lists of numbers"
-            )
-        x = torch.from_numpy(array).to(device)
+    x = as_tensor(name, value)
+    x = x if isinstance(value, Tensor) else x.to(device)
     if x.is_complex():
         raise TypeError(f"{name} must hold real numbers, found dtype {x.dtype}; pass x.real")
     x = x if x.is_floating_point() else x.double()

@@ -146,7 +146,7 @@ class Variables:
                 f"{argument}[{name!r}] must be one column of states, found shape {array.shape}"
             )
         if array.dtype.kind in "iu":
-            codes = array.astype(np.int64, copy=False)
+            codes = array
         elif array.dtype.kind == "f":
             filled = np.where(np.isnan(array), -1, array)
             wrong = (filled != np.floor(filled)) | (np.abs(filled) > card)
@@ -170,14 +170,16 @@ class Variables:
             raise ValueError(
                 f"{argument}[{name!r}]: state code {bad} is outside 0..{card - 1} (-1 = missing)"
             )
-        return codes
+        # After the test: the largest unsigned number would turn into -1.
+        return codes.astype(np.int64, copy=False)
 
     def evidence(self, given: Mapping[str, Any] | None) -> Evidence:
         """Read evidence in any of its spellings.
 
         Raises:
             TypeError: evidence is not a mapping, or a value has no meaning as a state.
-            ValueError: unknown variable or state, wrong length, NaN or negative likelihood.
+            ValueError: unknown variable or state, a column twice, wrong length, NaN or negative
+                likelihood.
         """
         if given is None:
             return Evidence()
@@ -188,8 +190,14 @@ class Variables:
         states: dict[int, Any] = {}
         weights: dict[int, np.ndarray] = {}
         lengths: dict[str, int] = {}
+        seen: set[int] = set()
         for name, value in given.items():
             variable = self.number(name, "evidence")
+            if variable in seen:
+                raise ValueError(
+                    f"evidence has more than one column {name!r}; keep one column per variable"
+                )
+            seen.add(variable)
             if value is None:
                 continue
             if isinstance(value, (str, int, np.integer)):
@@ -277,7 +285,9 @@ def _labels(name: object, given: int | Sequence[str]) -> tuple[tuple[str, ...] |
 def _as_array(value: Any, name: str) -> np.ndarray:
     """View tensors, arrays, lists and pandas columns as a numpy array."""
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
+        tensor = value.detach().cpu()
+        # numpy has no bfloat16.
+        return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     try:
         return np.asarray(value, dtype=object if _has_labels(value) else None)
     except ValueError as error:

@@ -335,3 +335,13 @@ def test_bad_arguments_are_refused() -> None:
     for wrong in (["a", "b"], [1j, 0], torch.tensor([1j, 0])):
         with pytest.raises(TypeError, match="p must hold real numbers"):
             entropy(wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_js_divergence_is_finite_at_the_smallest_number(dtype):
+    least = torch.nextafter(torch.zeros((), dtype=dtype), torch.ones((), dtype=dtype))
+    p = torch.stack([torch.ones_like(least), least])
+    q = torch.stack([torch.ones_like(least), torch.zeros_like(least)])
+    expected = least.double().item() * math.log(2) / 2
+    for value in (js_divergence(p, q), js_divergence(q, p)):
+        assert value.item() == pytest.approx(expected, abs=torch.finfo(dtype).eps)

@@ -236,3 +236,21 @@ def test_bad_graphs_are_named():
         FactorGraph({"a": 2, "b": 2}, [table])
     with pytest.raises(TypeError, match="Factor"):
         FactorGraph({"a": 2}, [torch.zeros(2)])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("code", [2, 2**63, 2**64 - 1])
+def test_unsigned_codes_out_of_range_are_refused(net, code):
+    with pytest.raises(ValueError, match=rf"'rain'.*state code {code} is outside"):
+        net.marginals({"rain": np.array([code, 1], dtype=np.uint64)})
+
+
+def test_a_frame_with_a_column_twice_is_refused(net):
+    frame = pd.DataFrame([[0, 1, 2], [1, 0, 2]], columns=["rain", "rain", "dice"])
+    with pytest.raises(ValueError, match="more than one column 'rain'"):
+        net.marginals(frame)
+
+
+def test_soft_evidence_in_brain_floats(net):
+    soft = torch.tensor([0.5, 0.25], dtype=torch.bfloat16)
+    expected = 0.25 * 0.25 / (0.75 * 0.5 + 0.25 * 0.25)
+    assert net.marginals({"rain": soft})["rain"][1].item() == pytest.approx(expected, abs=1e-12)
