@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inference.exact.factor import Factor
 from inference.exact.graph import FactorGraph
-from inference.inputs import as_whole, check_choice
+from inference.inputs import as_tensor, as_whole, check_choice
 from inference.model import Model
 from inference.progress import check_progress
 from inference.random import GeneratorLike
@@ -309,8 +309,9 @@ class ConditionalRandomField(Model):
             X: (N, ...). Y: (N, *grid) or (N, n).
 
         Raises:
-            TypeError, ValueError: arguments of the wrong kind, shape or range; a labelling of
-                probability zero; or potentials that are no longer finite.
+            TypeError, ValueError, FloatingPointError: arguments of the wrong kind, shape or
+                range; a labelling of probability zero; or potentials or parameters that are no
+                longer finite. The parameters are then as before.
 
         Warns:
             ConvergenceWarning: if inference did not settle in the last epoch.
@@ -344,9 +345,13 @@ class ConditionalRandomField(Model):
             schedule,
             progress,
         )
+        before = {name: value.clone() for name, value in self.state_dict().items()}
         self.train()
         try:
             self.history = learner.run(generator)
+        except Exception:
+            self.load_state_dict(before)
+            raise
         finally:
             self.eval()
         return self
@@ -403,7 +408,7 @@ class ConditionalRandomField(Model):
 
     def _input(self, x: Any) -> Tensor:
         """Inputs on the model's device; real numbers in the type of its parameters."""
-        found = x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x))
+        found = as_tensor("x", x)
         if not found.ndim:
             raise ValueError("x must have a leading axis of examples, found one number")
         first = next((p for p in self.unary.parameters() if p.is_floating_point()), None)
@@ -421,7 +426,7 @@ class ConditionalRandomField(Model):
 
 def _as_labels(y: Any, n_states: int) -> Tensor:
     """Labels as int64 numbers from -1 to n_states - 1."""
-    found = y if isinstance(y, Tensor) else torch.from_numpy(np.asarray(y))
+    found = as_tensor("y", y)
     if found.is_floating_point() or found.is_complex():
         raise TypeError(f"y must hold whole numbers, -1 where missing, found {found.dtype}")
     found = found.long()

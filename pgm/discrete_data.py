@@ -29,8 +29,8 @@ class DiscreteData:
     several times.
 
     Arguments:
-        data: (n, V) codes (tensor or array, -1 or NaN = missing), a DataFrame, or a mapping from
-            names to columns (labels or codes; -1, None or NaN = missing).
+        data: (n, V) codes (tensor or array; -1, NaN or masked = missing), a DataFrame, or a
+            mapping from names to columns (labels or codes; -1, None or NaN = missing).
         states: per variable its number of states or labels, or ``Variables``; by default found in
             the data: the codes up to the largest, the categories, or the sorted labels.
         sample_weight: (n,) weights of the rows, not negative; 1 by default.
@@ -224,6 +224,8 @@ def _from_matrix(
         labels = names if names is not None else [f"x{v}" for v in range(array.shape[1])]
         if len(labels) != array.shape[1]:
             raise ValueError(f"names must name {array.shape[1]} columns, found {len(labels)}")
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"names must be different, found {list(labels)}")
         columns = zip(labels, array.T, strict=True)
         given = Variables({name: _states(name, column, argument) for name, column in columns})
     if array.dtype.kind in "iu" and array.size:
@@ -253,7 +255,11 @@ def _column(values: Any, argument: str) -> Any:
 
 
 def _array(values: Any, argument: str) -> np.ndarray:
-    """An array; labels beside numbers or None stay what they are."""
+    """An array; labels beside numbers or None stay what they are, masked cells become None."""
+    if isinstance(values, np.ma.MaskedArray):
+        plain = values.data.astype(object)
+        plain[np.ma.getmaskarray(values)] = None
+        return plain
     mixed = isinstance(values, (list, tuple)) and any(
         item is None or isinstance(item, (str, bool)) for item in values
     )
@@ -266,7 +272,7 @@ def _array(values: Any, argument: str) -> np.ndarray:
 def _states(name: str, column: Any, argument: str) -> int | list[str]:
     """States of a column, as its values show them."""
     if is_pandas(column) and column.dtype.name == "category":
-        values = column.cat.categories.tolist()
+        values = column.dtype.categories.tolist()
         if any(isinstance(value, str) for value in values):
             return [str(value) for value in values]
     else:
@@ -288,6 +294,11 @@ def _states(name: str, column: Any, argument: str) -> int | list[str]:
         return 2
     numbers = [value for value in plain if isinstance(value, (int, float)) and value >= 0]
     if not numbers:
+        odd = [value for value in plain if not (value is None or isinstance(value, (int, float)))]
+        if odd:
+            raise TypeError(
+                f"{argument}[{name!r}] must hold labels (strings) or state codes, found {odd[0]!r}"
+            )
         raise ValueError(f"{argument}[{name!r}] has no observed cell; give its states")
     return _count(name, max(numbers), argument)
 

@@ -372,7 +372,8 @@ class GaussianMixture(NormalMixture):
             given: values by column.
 
         Raises:
-            TypeError, ValueError: if there is no such column, or none is left.
+            TypeError, ValueError: if there is no such column, none is left, or the values are so
+                far away that their density vanishes.
 
         Reference:
             Bishop 2006, "Pattern recognition and machine learning", eq. 2.81-2.82.

@@ -53,7 +53,8 @@ class HiddenMarkovModel(HiddenChain):
     sequences one after the other, or padded ones if it is a batch.
 
     Missing observations are -1 in codes, None among strings and NaN in numbers, where single
-    entries of a vector may be missing. They are summed or integrated out exactly.
+    entries of a vector may be missing; in columns of pandas, what it calls missing among strings
+    and numbers. They are summed or integrated out exactly.
 
     Arguments:
         n_states: number of hidden states K.

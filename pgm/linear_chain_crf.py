@@ -22,11 +22,11 @@ from inference.exact.chain.path_scores import path_scores
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.sample import sample_paths
 from inference.exact.chain.viterbi import viterbi
-from inference.inputs import Values, as_whole
+from inference.inputs import Values, as_tensor, as_whole
 from inference.model import Model
 from inference.random import GeneratorLike
 from pgm.linear_chain.forbidden import refuse_forbidden
-from pgm.linear_chain.inputs import Packed, pack_emissions, read_tags
+from pgm.linear_chain.inputs import Packed, pack_emissions, read_tags, widened
 from pgm.linear_chain.tag_schemes import TagScheme, constrain_tags
 
 if TYPE_CHECKING:
@@ -272,9 +272,9 @@ class LinearChainCRF(Model):
     def _potentials(self) -> ChainPotentials:
         """Parameters with -inf where something is forbidden."""
         return ChainPotentials(
-            self.start.masked_fill(~self.allowed_start, -math.inf),
-            self.transitions.masked_fill(~self.allowed, -math.inf),
-            self.end.masked_fill(~self.allowed_end, -math.inf),
+            widened(self.start).masked_fill(~self.allowed_start, -math.inf),
+            widened(self.transitions).masked_fill(~self.allowed, -math.inf),
+            widened(self.end).masked_fill(~self.allowed_end, -math.inf),
         )
 
     def _score(self, potentials: ChainPotentials, packed: Packed, states: Tensor) -> Tensor:
@@ -293,7 +293,7 @@ def _as_table(name: str, given: Values | None, shape: tuple[int, ...]) -> Tensor
     """A boolean table of what is allowed; everything for None."""
     if given is None:
         return torch.ones(shape, dtype=torch.bool)
-    table = torch.as_tensor(given)
+    table = as_tensor(name, given)
     if table.dtype != torch.bool:
         raise TypeError(f"{name} must be boolean (True: allowed), found {table.dtype}")
     if table.shape != shape:

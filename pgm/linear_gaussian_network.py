@@ -314,7 +314,9 @@ class LinearGaussianNetwork(DirectedModel):
 
         Raises:
             ValueError: infinities, bad weights, fewer rows than a variable has coefficients and a
-                variance (parents + 2), or gaps together with variables that have no noise.
+                variance (parents + 2), numbers whose squares the parameters' type does not hold,
+                or gaps together with variables that have no noise. The parameters are then as
+                before.
 
         Reference:
             Koller & Friedman 2009, section 17.2.4; Dempster, Laird & Rubin 1977, section 4.1.
@@ -324,8 +326,10 @@ class LinearGaussianNetwork(DirectedModel):
         shares = row_weights(sample_weight, len(rows)).to(self.device)
         parents = self._parent_numbers()
         learner = LinearGaussianLearner(self.variables, parents, self._order, float(ridge))
-        found, self.history = learner.learn(rows, shares, options)
+        found, history = learner.learn(rows, shares, options)
+        self._check_stored(found)
         self._take(found.weights, found.intercepts, found.variances)
+        self.history = history
         return self
 
     def config(self) -> dict[str, Any]:
@@ -340,6 +344,18 @@ class LinearGaussianNetwork(DirectedModel):
         equations = LinearEquations(weights, self.intercepts, self.variances, self._order)
         equations.check(self.variables)
         return equations
+
+    def _check_stored(self, found: LinearEquations) -> None:
+        """Refuse learned numbers that the parameters' type would make infinite or zero."""
+        dtype = self.weights.dtype
+        stored = [x.to(dtype) for x in (found.weights, found.intercepts, found.variances)]
+        lost = (found.variances > 0) & (stored[2] == 0)
+        if lost.any() or not all([bool(x.isfinite().all()) for x in stored]):
+            raise ValueError(
+                f"data: the learned numbers (variances {found.variances.min():g} to "
+                f"{found.variances.max():g}) are outside the range of {dtype}; rescale the data, "
+                "or make the network double()"
+            )
 
     def _take(self, weights: Tensor, intercepts: Tensor, variances: Tensor) -> None:
         """Copy new numbers into the parameters."""

@@ -64,7 +64,8 @@ class MarkovChain(Model):
 
     Sequences, in every method, are one or several, of different lengths if need be. A string is a
     sequence of characters, a list of strings one of tokens, a list of lists is several. Whole
-    numbers are codes: a list, array or tensor of them is a sequence, with two axes one per row.
+    numbers are codes: a list, array or tensor of them is a sequence, with two axes one per row. A
+    table of pandas is like an array: a sequence per row.
 
     Attributes:
         counts: of all n-grams, as buffers (:class:`pgm.chains.counts.NgramCounts`).

@@ -101,8 +101,13 @@ class MixtureModel(RowModel):
 
         Reference:
             Schwarz 1978, "Estimating the dimension of a model".
+
+        Raises:
+            ValueError: no rows.
         """
         logs = self.log_prob(x)
+        if not len(logs):
+            raise ValueError("x has no rows; the logarithm of their number is not defined")
         return float(-2 * logs.sum() + self.n_parameters * math.log(len(logs)))
 
     @torch.no_grad()

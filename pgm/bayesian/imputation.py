@@ -76,17 +76,24 @@ def _filled(
     column: Any, gaps: np.ndarray, codes: np.ndarray, labels: tuple[str, ...] | None
 ) -> Any:
     """A pandas column with states in its gaps, spelled as its other states are."""
-    seen = column[~gaps]
-    if len(seen):
-        labelled = any(isinstance(state, str) for state in seen)
-    else:
-        labelled = column.dtype.kind not in "iuf"
-    states = codes.tolist()
+    kind, spellings = column.dtype.kind, set(map(type, column[~gaps]))
+    labelled = any(issubclass(s, str) for s in spellings) if spellings else kind not in "iufb"
+    boolean = kind == "b" or not spellings.isdisjoint((bool, np.bool_))
+    states: Any = codes.tolist()
+    result = column.copy()
     if labels is not None and labelled:
         states = [labels[code] for code in states]
-    result = column.copy()
+    elif boolean and codes.max() <= 1:
+        states = [bool(code) for code in states]
+    elif kind == "b":
+        result = result.astype(object)
     if column.dtype.name == "category":
         known = set(column.cat.categories)
         result = result.cat.add_categories([s for s in dict.fromkeys(states) if s not in known])
+    elif kind in "iu" and isinstance(column.dtype, np.dtype):
+        # pandas puts no int64 into narrower columns.
+        largest = np.min_scalar_type(-int(codes.max()) - 1)
+        result = result.astype(np.promote_types(column.dtype, largest))
+        states = np.array(states, dtype=result.dtype)
     result[gaps] = states
     return result

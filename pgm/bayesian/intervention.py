@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pgm.bayesian.tables import ROW_TOLERANCE
+
 if TYPE_CHECKING:
     from pgm.bayesian_network import BayesianNetwork
 
@@ -50,6 +52,11 @@ def intervened(network: BayesianNetwork, states: Mapping[str, Any]) -> BayesianN
         row = np.zeros(vocabulary.cards[v])
         if np.ndim(state):
             row[:] = state
+            if abs(row.sum() - 1.0) > ROW_TOLERANCE:
+                raise ValueError(
+                    f"states[{vocabulary.names[v]!r}] must be a state or a distribution over the "
+                    f"states, found {row.tolist()}, which sums to {row.sum():g}"
+                )
         else:
             row[state] = 1.0
         parents[vocabulary.names[v]] = ()

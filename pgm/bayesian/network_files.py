@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pgm.bayesian_network import BayesianNetwork
 from pgm.formats import NetworkTables, read_network, write_network
+from pgm.formats.tables import format_name
 
 __all__ = ["load_network", "save_network"]
 
@@ -26,7 +27,7 @@ def save_network(network: BayesianNetwork, path: str | os.PathLike[str]) -> None
 def load_network(path: str | os.PathLike[str]) -> BayesianNetwork:
     """Read a network in the format of the suffix; see ``BayesianNetwork.load``."""
     found = read_network(path)
-    numbered = ".uai" in Path(path).suffixes
+    numbered = format_name(path) == "uai"
     states = {n: len(s) if numbered else s for n, s in found.states.items()}
     edges = [(parent, name) for name, above in found.parents.items() for parent in above]
     try:

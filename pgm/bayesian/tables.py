@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from inference.exact.memory import free_memory, readable_bytes
+
 __all__ = ["ROW_TOLERANCE", "flatten_tables", "normalized_rows"]
 
 #: A row of a table may miss the sum one by this much; it is then normalised. Published network
@@ -101,6 +103,13 @@ def flatten_tables(
     card_of = dict(zip(names, cards, strict=True))
     shapes = {name: tuple([card_of[v] for v in (*parents[name], name)]) for name in names}
     if tables is None:
+        size = 8 * sum(map(prod, shapes.values()))
+        if size > (free := free_memory()):
+            name = max(shapes, key=lambda name: prod(shapes[name]))
+            raise ValueError(
+                f"the tables need {readable_bytes(size)}, free are {readable_bytes(free)}; the "
+                f"largest is that of {name!r} with {len(parents[name])} parents"
+            )
         parts = [np.full(prod(shape), 1.0 / shape[-1]) for shape in shapes.values()]
         return np.concatenate(parts) if parts else np.zeros(0)
     if not isinstance(tables, Mapping):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.exact.evidence import is_pandas
 from inference.inputs import as_whole
 
 __all__ = ["Alphabet", "EncodedSequences", "encode_all"]
@@ -176,7 +177,7 @@ def _labels(states: int | Sequence[str]) -> tuple[str, ...] | range:
 
 def _flatten(sequences: Iterable[Any]) -> tuple[list[str] | np.ndarray, list[int]]:
     """All symbols one after the other, strings as a list and codes as an array, and lengths."""
-    if isinstance(sequences, (Tensor, np.ndarray)):
+    if isinstance(sequences, (Tensor, np.ndarray)) or is_pandas(sequences):
         table = _as_array(sequences)
         if table.ndim not in (1, 2):
             raise ValueError(
@@ -210,13 +211,16 @@ def _is_sequence(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes))
 
 
-def _as_array(values: Tensor | np.ndarray) -> np.ndarray:
+def _as_array(values: Any) -> np.ndarray:
+    """The array of a tensor, an array or a pandas column or table."""
+    if is_pandas(values):
+        return values.to_numpy()
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _symbols(sequence: Any) -> list[str] | np.ndarray:
     """One sequence, as a list of strings or an array of codes."""
-    if isinstance(sequence, (Tensor, np.ndarray)):
+    if isinstance(sequence, (Tensor, np.ndarray)) or is_pandas(sequence):
         array = _as_array(sequence)
         if array.ndim != 1:
             raise ValueError(f"sequences must have one axis each, found shape {array.shape}")

@@ -54,6 +54,8 @@ class ClassLabels:
         Raises:
             TypeError: strings where the classes are numbers, or the other way round.
         """
+        if not len(labels):  # an empty list is of no kind
+            return np.zeros(0, dtype=np.int64)
         if (labels.dtype.kind == "U") != (self.values.dtype.kind == "U"):
             raise TypeError(
                 f"y must hold labels like those of the classes, {self.values.tolist()[:3]}, "
@@ -104,7 +106,11 @@ def read_labels(y: Any, argument: str = "y") -> np.ndarray:
         raise TypeError(f"{argument} must hold numbers or strings, found dtype {array.dtype}")
     if array.dtype.kind == "f":
         _check_whole(array, argument)
-    return array.astype(np.int64) if array.dtype.kind in "iu" else array
+    if array.dtype.kind not in "iu":
+        return array
+    if len(array) and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{argument} must fit 64 bits with a sign, found label {array.max()}")
+    return array.astype(np.int64)
 
 
 def _plain_labels(array: np.ndarray, argument: str) -> np.ndarray:

@@ -57,12 +57,12 @@ class Schedule:
     def __post_init__(self) -> None:
         as_whole("epochs", self.epochs, least=1)
         as_whole("batch_size", self.batch_size, least=1)
-        for name, value, least in (
-            ("learning_rate", self.learning_rate, 1e-300),
-            ("l2", self.l2, 0),
-        ):
-            if not least <= value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, found {value}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"learning_rate must be positive and finite, found {self.learning_rate}"
+            )
+        if not 0 <= self.l2 < math.inf:
+            raise ValueError(f"l2 must be finite and not negative, found {self.l2}")
         if self.optimizer not in ("adam", "lbfgs") and not callable(self.optimizer):
             raise ValueError(
                 "optimizer must be 'adam', 'lbfgs' or a function that makes one, "
@@ -98,8 +98,9 @@ class Learner:
         """Learn; returns the history.
 
         Raises:
-            ValueError: if the objective is not finite: a labelling has probability zero, or the
-                steps are too long. The parameters are then those before the step.
+            ValueError, FloatingPointError: if the objective or a parameter is not finite: a
+                labelling has probability zero, or the steps are too long. The parameters are
+                then where the steps had led.
         """
         if self.schedule.optimizer == "lbfgs":
             history = self._full_batches()

@@ -20,7 +20,7 @@ from inference.approximate.coloring import color_graph
 from inference.exact.plan import Plan, Query, make_plan
 from inference.exact.recent import Recent
 from inference.exact.structure import Structure
-from inference.inputs import as_whole
+from inference.inputs import as_tensor, as_whole
 
 __all__ = ["GraphTemplate", "GridTemplate", "Layout", "Template", "template_of"]
 
@@ -305,7 +305,7 @@ def _shifted(
 
 def _integers(name: str, values: Any) -> Tensor:
     """Whole numbers in an int64 tensor."""
-    found = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    found = as_tensor(name, values)
     if found.is_floating_point() or found.is_complex() or found.dtype is torch.bool:
         raise TypeError(f"{name} must hold whole numbers, found {found.dtype}")
     return found.long().cpu()

@@ -25,6 +25,7 @@ __all__ = [
     "NetworkTables",
     "check_markov",
     "check_network",
+    "format_name",
     "read_network",
     "write_network",
 ]
@@ -169,7 +170,15 @@ def _check_table(table: np.ndarray, shape: Sequence[int], what: str) -> None:
         raise ValueError(f"{what} has a negative or non-finite entry")
 
 
-def _function(verb: str, path: str | os.PathLike[str]) -> Callable[..., Any]:
+def format_name(path: str | os.PathLike[str]) -> str:
+    """Name of the format that a suffix asks for: "bif", "xmlbif", "net" or "uai".
+
+    Raises:
+        ValueError: for a suffix that names no format.
+
+    >>> format_name("alarm.uai.BIF.gz")
+    'bif'
+    """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
@@ -178,6 +187,10 @@ def _function(verb: str, path: str | os.PathLike[str]) -> Callable[..., Any]:
         known = ", ".join(_FORMATS)
         message = f"unknown suffix {suffix!r}; known are {known}, each also with .gz"
         raise ValueError(f"{Path(path).name}: {message}")
-    name = _FORMATS[suffix]
+    return _FORMATS[suffix]
+
+
+def _function(verb: str, path: str | os.PathLike[str]) -> Callable[..., Any]:
+    name = format_name(path)
     # The format modules import this one, so they are imported only here.
     return getattr(import_module(f"pgm.formats.{name}"), f"{verb}_{name}")

@@ -184,12 +184,14 @@ def _rows(part: Any) -> np.ndarray:
     """One part as rows of numbers."""
     try:
         array = np.asarray(part)
-        wrong = array.dtype.kind not in "buifO" and array.size > 0
-        array = array if wrong else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"sequences must hold rows of equal width: {error}") from None
-    if wrong:
+    if array.dtype.kind not in "buifO" and array.size > 0:
         raise TypeError(f"sequences must hold real numbers, found {array.dtype}")
+    try:
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sequences must hold real numbers: {error}") from None
     if array.ndim not in (1, 2):
         raise ValueError(
             f"sequences must have the shape (T, D) each, or (T,) for D = 1, found {array.shape}"

@@ -97,7 +97,7 @@ def flatten(
         ([3, 1, 2], [2, 0, 1])
     """
     if is_pandas(sequences):
-        sequences = sequences.to_numpy()
+        sequences = _of_pandas(sequences)
     if isinstance(sequences, (Tensor, np.ndarray)):
         return _of_array(_as_array(sequences), _as_lengths(lengths), axes, part)
     if isinstance(sequences, (bytes, Mapping)) or not isinstance(sequences, Iterable):
@@ -170,7 +170,15 @@ def _as_lengths(lengths: Any) -> np.ndarray | None:
 
 
 def _plain(item: Any) -> Any:
-    return item.to_numpy() if is_pandas(item) else _as_array(item)
+    return _of_pandas(item) if is_pandas(item) else _as_array(item)
+
+
+def _of_pandas(table: Any) -> np.ndarray:
+    """The array of a column or table, with None for whatever it calls missing among objects."""
+    array = table.to_numpy()
+    if array.dtype.kind != "O":
+        return array
+    return np.where(np.asarray(table.isna()), np.array(None), array)
 
 
 def _as_array(values: Any) -> Any:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inference.exact.chain.layout import ChainLayout
-from inference.inputs import Values
+from inference.inputs import Values, as_tensor
 from pgm.linear_chain.forbidden import place
 
-__all__ = ["Packed", "pack_emissions", "read_tags"]
+__all__ = ["Packed", "pack_emissions", "read_tags", "widened"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ class Packed:
         return self.layout.unpack_padded(values, self.n_steps, fill)
 
 
+def widened(x: Tensor) -> Tensor:
+    """Half precision as float32, all other types as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def pack_emissions(
     emissions: Values, mask: Values | None, n_tags: int, device: torch.device
 ) -> Packed:
@@ -50,10 +54,8 @@ def pack_emissions(
         ValueError: if shapes do not fit, a row of the mask is not tokens first and padding last,
             or an emission of a token is NaN or +inf.
     """
-    if isinstance(emissions, Tensor):
-        x = emissions
-    else:  # by way of an array, where lists of numbers are double precision
-        x = torch.as_tensor(np.asarray(emissions), device=device)
+    x = as_tensor("emissions", emissions)
+    x = x if isinstance(emissions, Tensor) else x.to(device)
     if not x.is_floating_point():
         raise TypeError(f"emissions must be floating-point numbers, found {x.dtype}; convert them")
     if x.device != device:
@@ -64,10 +66,8 @@ def pack_emissions(
         raise ValueError(
             f"emissions must be (batch, tokens, {n_tags} tags), found shape {tuple(x.shape)}"
         )
-    if x.dtype in (torch.float16, torch.bfloat16):
-        x = x.float()
     layout = ChainLayout(_lengths(mask, x))
-    packed = layout.pack_padded(x)
+    packed = layout.pack_padded(widened(x))
     # The maximum is NaN where one of them is.
     if layout.n_tokens and not packed.detach().max() < torch.inf:
         _refuse(packed.detach(), layout)
@@ -82,7 +82,7 @@ def read_tags(tags: Values, packed: Packed, n_tags: int) -> Tensor:
         ValueError: if the shape does not fit or a token's tag is out of range.
     """
     device, layout = packed.emissions.device, packed.layout
-    found = torch.as_tensor(tags, device=device)
+    found = as_tensor("tags", tags).to(device)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         raise TypeError(f"tags must be whole numbers, found {found.dtype}; pass codes of tags")
     if found.shape != (layout.n_sequences, packed.n_steps):
@@ -106,7 +106,7 @@ def _lengths(mask: Values | None, emissions: Tensor) -> Any:
     n_rows, n_steps = emissions.shape[:2]
     if mask is None:
         return [n_steps] * n_rows
-    found = torch.as_tensor(mask)
+    found = as_tensor("mask", mask)
     if found.dtype != torch.bool:
         raise TypeError(
             f"mask must be boolean (True: a token), found {found.dtype}; use mask.bool()"

@@ -17,18 +17,22 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
-from inference.learning.em import expectation_maximization
+from inference.learning.em import check_tolerance, expectation_maximization
+from inference.progress import check_progress
 from inference.random import GeneratorLike, as_generator
 from pgm.linear_gaussian.conditioning import Conditional, condition
 from pgm.linear_gaussian.family_regression import FamilyRegressions, triangular_root
 from pgm.linear_gaussian.missing_patterns import PatternBlock, pattern_blocks
 from pgm.linear_gaussian.structural_equations import LinearEquations
 
-__all__ = ["EMOptions", "LinearGaussianLearner", "column_centers"]
+__all__ = ["EMOptions", "LinearGaussianLearner", "check_range", "column_centers"]
 
 #: Noise below this share of a variable's spread is too small for EM: what a step gains in the
 #: likelihood is less than what rounding changes in it.
 NEGLIGIBLE = 1e-9
+#: Numbers up to this have squares in float64, and so have spreads from this, with room for
+#: residuals that are as small as rounding leaves them.
+LARGEST, NARROWEST = 1e150, 1e-140
 
 
 class EMOptions(NamedTuple):
@@ -58,6 +62,28 @@ def column_centers(rows: Tensor, row_weights: Tensor) -> Tensor:
     lowest = torch.where(present, rows, math.inf).amin(0)
     highest = torch.where(present, rows, -math.inf).amax(0)
     return torch.where(counts > 0, torch.where(lowest == highest, lowest, means), 0.0)
+
+
+def check_range(rows: Tensor, names: Sequence[str]) -> None:
+    """Refuse columns whose squares float64 does not hold: variances would be infinite or zero.
+
+    Shapes:
+        rows: (n, V), NaN = missing, at least one row.
+
+    Raises:
+        ValueError: naming the first such column.
+    """
+    present = ~rows.isnan()
+    size = torch.where(present, rows, 0.0).abs().amax(0)
+    lowest = torch.where(present, rows, math.inf).amin(0)
+    spread = torch.where(present, rows, -math.inf).amax(0) - lowest
+    wrong = (size > LARGEST) | ((spread > 0) & (spread < NARROWEST))
+    if wrong.any():
+        v = int(wrong.nonzero()[0])
+        found = f"numbers of {size[v]:g}" if size[v] > LARGEST else f"a spread of {spread[v]:g}"
+        raise ValueError(
+            f"data: {names[v]!r} has {found}, whose squares float64 does not hold; rescale it"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,9 +120,15 @@ class LinearGaussianLearner:
             rows: (n, V), float64, NaN = missing. row_weights: (n,), not negative.
 
         Raises:
-            ValueError: too few rows for the parents of a variable, nothing observed at all, or
-                gaps in the rows of a variable without noise.
+            TypeError, ValueError: bad options, too few rows for the parents of a variable,
+                nothing observed at all, numbers whose squares float64 does not hold, or gaps in
+                the rows of a variable without noise.
         """
+        as_whole("n_starts", options.n_starts, least=1)
+        as_whole("max_iterations", options.max_iterations, least=1)
+        check_tolerance(options.tolerance)
+        check_progress(options.progress)
+        as_generator(options.generator, rows.device)
         if not 0 <= self.ridge < math.inf:
             raise ValueError(f"ridge must be finite and not negative, found {self.ridge}")
         present = ~rows.isnan()
@@ -105,6 +137,7 @@ class LinearGaussianLearner:
         if not informative.any():
             raise ValueError("data must hold at least one observed entry of positive weight")
         rows, row_weights, present = (x[informative] for x in (rows, row_weights, present))
+        check_range(rows, self.names)
         self._check_counts(present.sum(0).tolist())
         if present.all():
             return self.complete(rows, row_weights)
@@ -138,7 +171,6 @@ class LinearGaussianLearner:
         Shapes:
             rows: (n, V), float64, NaN = missing. row_weights: (n,), positive.
         """
-        as_whole("n_starts", options.n_starts, least=1)
         present = ~rows.isnan()
         center = column_centers(rows, row_weights)
         shifted = rows - center

@@ -234,8 +234,10 @@ class RealVariables:
 
 
 def _as_array(value: Any, argument: str) -> np.ndarray:
-    """A floating-point array of its own memory; None becomes NaN."""
+    """A floating-point array of its own memory; None and masked entries become NaN."""
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            value = np.ma.filled(value.astype(np.float64), np.nan)
         array = np.asarray(value)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
@@ -246,7 +248,7 @@ def _as_array(value: Any, argument: str) -> np.ndarray:
         raise TypeError(f"{argument} must hold real numbers, found {array.dtype}")
     if array.dtype.kind in "bui" or array.dtype == np.longdouble:
         return array.astype(np.float64)
-    return np.array(array, order="C")
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def _number(value: Any, argument: str) -> Tensor:

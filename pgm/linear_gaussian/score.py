@@ -16,7 +16,7 @@ from inference.exact.evidence import is_pandas
 from inference.exact.structure import bits
 from inference.inputs import check_choice
 from pgm.linear_gaussian.family_regression import regress, triangular_root
-from pgm.linear_gaussian.learning import column_centers
+from pgm.linear_gaussian.learning import check_range, column_centers
 from pgm.linear_gaussian.real_variables import RealVariables, as_reals
 
 __all__ = ["GaussianScore", "GaussianScoreKind"]
@@ -44,7 +44,8 @@ class GaussianScore:
 
     Raises:
         TypeError: if the data are no numbers.
-        ValueError: an unknown kind, a wrong shape, missing or infinite entries, one row only.
+        ValueError: an unknown kind, a wrong shape, missing or infinite entries, one row only,
+            numbers whose squares float64 does not hold.
 
     Reference:
         Schwarz 1978; Geiger & Heckerman 1994, "Learning Gaussian networks", section 3.
@@ -70,6 +71,7 @@ class GaussianScore:
             )
         self.n_rows, self.n_variables = rows.shape
         self._names = names or [f"column {v}" for v in range(self.n_variables)]
+        check_range(rows, self._names)
         center = column_centers(rows, torch.ones(self.n_rows, dtype=rows.dtype))
         self._root = (triangular_root(rows - center) / math.sqrt(self.n_rows)).numpy()
         self._size = np.hypot(np.linalg.norm(self._root, axis=0), center.numpy())

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -99,7 +100,8 @@ class Problem:
         residual[rows, self.y] -= 1.0
         residual = residual[:, -self.n_rows :] * self.weight[:, None]
         slope = (self.design.transposed @ residual).T
-        l2 = self.penalty * (1 - self.l1_ratio) / self.design.scale.square()
+        # The square of a scale may vanish, a root of no penalty over it does not.
+        l2 = (math.sqrt(self.penalty * (1 - self.l1_ratio)) / self.design.scale).square()
         value = value + 0.5 * (l2 * weights.square()).sum()
         gradient = [(slope + l2 * weights).flatten()]
         if self.intercept:

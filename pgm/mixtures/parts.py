@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +65,13 @@ def condition(
         raise ValueError(f"given must be finite, found {values.tolist()}")
     own = marginalize(covariances, known, kind)
     logs = normal_log_prob(values[None], means[:, known], own, kind)[0]
-    new_weights = log_normalize(safe_log(weights) + logs, 0).exp()
+    joint = safe_log(weights) + logs
+    if bool((joint == -math.inf).all()):
+        raise ValueError(
+            f"given must be nearer to a component, found {values.tolist()}, where the density "
+            "of all of them vanishes"
+        )
+    new_weights = log_normalize(joint, 0).exp()
     rest = marginalize(covariances, others, kind)
     if kind in ("diag", "spherical"):
         return new_weights, means[:, others], rest

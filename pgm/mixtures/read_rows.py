@@ -17,6 +17,9 @@ from inference.inputs import as_weights, check_dense
 
 __all__ = ["check_learnable", "read_rows", "read_weights"]
 
+#: Beyond this the square of a number is none.
+LARGEST = 1e150
+
 
 def read_rows(x: Any, n_features: int | None, device: torch.device | str = "cpu") -> Array:
     """Rows as a working array: numpy on the CPU, a tensor elsewhere; float32 stays what it is.
@@ -83,15 +86,24 @@ def check_learnable(x: Array, n_components: int) -> bool:
     """Whether entries are missing, of rows that a mixture can be learned from.
 
     Raises:
-        ValueError: if there are fewer rows than two or than components, or a row or a column has
-            no entry at all.
+        ValueError: if there are fewer rows than two or than components, an entry has no square,
+            or a row or a column has no entry at all.
     """
     if len(x) < max(2, n_components):
         raise ValueError(
             f"X must have at least {max(2, n_components)} rows for n_components={n_components}, "
             f"found {len(x)}; rows of weight zero do not count"
         )
-    absent = namespace(x).isnan(x)
+    xp = namespace(x)
+    # Numpy warns of a bound that the type of the rows does not hold.
+    wrong = xp.abs(x) > min(LARGEST, float(xp.finfo(x.dtype).max))
+    if bool(wrong.any()):
+        row, column = np.argwhere(np.asarray(wrong.tolist()))[0]
+        raise ValueError(
+            f"X must be within {LARGEST:g}, found {float(x[row, column]):g} in row {row}, "
+            f"column {column}; rescale the column"
+        )
+    absent = xp.isnan(x)
     if not bool(absent.any()):
         return False
     for name, axis in (("row", 1), ("column", 0)):

@@ -151,10 +151,12 @@ def pairwise_arrays(
 def gibbs_draws(density: DiscreteDensity, n: int, sweeps: int, generator: GeneratorLike) -> Tensor:
     """Final states of n chains, (n, V) int64, started at random."""
     source = as_generator(generator, density.device)
+    n, sweeps = as_whole("n", n, least=0), as_whole("sweeps", sweeps, least=1)
     kernel = ColoredGibbs(density).at(1.0)
     state = kernel.init(density.uniform(n, source))
-    for _ in range(as_whole("sweeps", sweeps, least=1)):
+    for _ in range(sweeps if n else 0):
         state = kernel.step(state, source)
+    _check_possible(density, state.codes)
     return state.codes.long()
 
 
@@ -183,5 +185,17 @@ def gibbs_marginals(
                 for code, row in enumerate(total):
                     row += torch.eq(state.codes.T, code).sum(1)
             bar.update(1)
+    _check_possible(density, state.codes)
     shares = total / (chains * (sweeps - left_out))
     return [shares[: int(cards[v]), v] for v in numbers]
+
+
+def _check_possible(density: DiscreteDensity, codes: Tensor) -> None:
+    """Refuse chains that found no possible state: their states say nothing of the law."""
+    lost = int(density.log_weight(codes).isneginf().sum())
+    if lost:
+        raise ValueError(
+            f"{lost} of {len(codes)} Gibbs chains ended in states of probability zero: the "
+            "evidence is impossible, or hard zeros bar the way; raise sweeps or use "
+            "method='exact'"
+        )

@@ -92,6 +92,8 @@ class FieldFitter:
             raise ValueError(f"l1 needs a method with exact gradients, found {method!r}; use l2")
         if method == "proportional":
             return self._proportional(l2, limit, tolerance, progress)
+        if not 0 < learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive and finite, found {learning_rate}")
         return ascend(
             self.arrays,
             self.rows,

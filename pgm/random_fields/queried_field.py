@@ -178,7 +178,8 @@ class QueriedField(UndirectedModel, ExactModel):
             values: (card,), or (B, card) for a batch; impossible rows of a batch are NaN.
 
         Raises:
-            ValueError: single evidence has probability zero; a batch for "gibbs".
+            ValueError: single evidence has probability zero (with "gibbs": a chain ends in a
+                state that has); a batch for "gibbs".
         """
         if method == "exact":
             return super().marginals(evidence, variables)
@@ -261,6 +262,10 @@ class QueriedField(UndirectedModel, ExactModel):
 
         Shapes:
             result: (n, V) int64 codes in the order of ``variables``.
+
+        Raises:
+            ValueError: a batch, or evidence of probability zero; with "gibbs" a chain that ends
+                in a state of probability zero.
         """
         check_choice("method", method, SampleMethod)
         if method == "exact":

@@ -36,10 +36,17 @@ def read_rows(
     """
     units = list(index)
     if is_pandas(x):
+        if x.ndim != 2:
+            raise TypeError(f"{name} must be a table, found a pandas {type(x).__name__}")
         columns = [str(column) for column in x.columns]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"{name} must name a unit once, found the columns {columns}")
         if unknown := [column for column in columns if column not in index]:
             raise ValueError(f"{name}: column {unknown[0]!r} is no unit; the units are {units}")
-        values = torch.from_numpy(x.to_numpy(dtype=np.float64, na_value=np.nan).copy())
+        try:
+            values = torch.from_numpy(x.to_numpy(dtype=np.float64, na_value=np.nan).copy())
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must hold 0, 1 or -1 (missing): {error}") from None
     else:
         values = _as_tensor(x, name)
         if values.ndim != 2 or values.shape[1] not in (len(units), len(visible)):
@@ -109,6 +116,8 @@ def _as_tensor(x: Any, name: str) -> Tensor:
             raise TypeError(f"{name} must hold 0, 1 or -1, found dtype {x.dtype}")
         return x.detach()
     try:
+        if isinstance(x, np.ma.MaskedArray):
+            x = np.ma.filled(x.astype(np.float64), np.nan)
         array = np.array(x)
         array = array.astype(np.float64) if array.dtype.kind in "biufO" else array
     except (TypeError, ValueError) as error:

@@ -163,7 +163,7 @@ def learn_structure(
 
 def _search(method: str | Search, generator: GeneratorLike, progress: bool | None) -> Search:
     """The search of a name, or the function given."""
-    if not isinstance(method, str):
+    if callable(method):
         return method
     searches: dict[str, Search] = {
         "hill-climb": quick_climb,

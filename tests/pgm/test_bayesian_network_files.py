@@ -72,6 +72,21 @@ def test_numbered_states_survive(tmp_path):
     assert BayesianNetwork.load(tmp_path / "n.bif").states["b"] == ("0", "1", "2")
 
 
+@pytest.mark.parametrize("name", ["n.UAI", "n.Uai.GZ", "n.v1.uai"])
+def test_uai_files_have_numbered_states_however_the_suffix_is_written(name, tmp_path):
+    odd().save(tmp_path / name)
+    loaded = BayesianNetwork.load(tmp_path / name)
+    assert [list(s) for s in loaded.states.values()] == [
+        list(range(c)) for c in (2, 3, 2, 2, 2, 2)
+    ]
+
+
+@pytest.mark.parametrize("name", ["n.uai.bif", "n.uai.net.gz"])
+def test_only_the_last_suffix_says_whether_states_have_names(name, tmp_path):
+    odd().save(tmp_path / name)
+    assert BayesianNetwork.load(tmp_path / name).states == odd().states
+
+
 def test_saving_sees_new_numbers_and_half_precision(tmp_path):
     net = BayesianNetwork([], {"a": 2}, {"a": [0.5, 0.5]})
     with torch.no_grad():

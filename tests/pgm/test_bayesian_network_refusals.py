@@ -53,6 +53,11 @@ BAD = {
     "inf": ([], ONE, {"a": [math.inf, 0.5]}, ValueError, "'a'"),
     "words": ([], ONE, {"a": ["many", "few"]}, ValueError, "'a'"),
     "ragged": (AB, STATES, {**TABLES, "b": [[0.2, 0.8], [0.2, 0.3, 0.5]]}, ValueError, "'b'"),
+    "too many parents": (
+        [(name, "a") for name in "bcdefghijklmnopqrstuvwxyz"],
+        {"a": 2, **dict.fromkeys("bcdefghijklmnopqrstuvwxyz", 4)},
+        None, ValueError, "tables need .*'a' with 25 parents",
+    ),
     "zeros": ([], ONE, {"a": [0.0, 0.0]}, ValueError, "'a'.*sum"),
 }  # fmt: skip
 

@@ -52,6 +52,7 @@ KINDS = {
     "nullable codes": lambda: pd.DataFrame(CODES, columns=list(STATES), dtype="Int64"),
     "another index": lambda: labelled().set_index(pd.Index([7, 7, 3, 1])),
     "mapping of codes": lambda: dict(zip(STATES, CODES.T, strict=True)),
+    "mapping of categories": lambda: {n: pd.Categorical(labelled()[n]) for n in STATES},
     "mapping of tensors": lambda: dict(zip(STATES, torch.from_numpy(CODES.T), strict=True)),
     "mapping of lists": lambda: {n: labelled()[n].tolist() for n in ["wind", "dice", "rain"]},
     "read before": lambda: DiscreteData(labelled(), STATES),
@@ -107,6 +108,8 @@ GAPS = {
     "NaN in a tensor": torch.tensor([[0, NAN, 5], [NAN, 2, NAN]]),
     "None": np.array([[0, None, 5], [None, 2, None]], dtype=object),
     "frame of NaN": pd.DataFrame([[0, NAN, 5], [NAN, 2, NAN]], columns=list(STATES)),
+    "masked": np.ma.masked_equal([[0, 9, 5], [9, 2, 9]], 9),
+    "masked floats": np.ma.masked_equal([[0.0, 9, 5], [9, 2, 9]], 9),
     "frame of -1": pd.DataFrame([[0, -1, 5], [-1, 2, -1]], columns=list(STATES)),
     "frame of NA": pd.DataFrame(
         [[0, pd.NA, 5], [pd.NA, 2, pd.NA]], columns=list(STATES), dtype="Int64"
@@ -350,6 +353,22 @@ def test_bad_rows_are_named(case):
 def test_endless_codes_are_no_states(value):
     with pytest.raises(ValueError, match="'a'"):
         DiscreteData({"a": [0.0, value]})
+
+
+def test_categories_give_their_states_also_outside_a_frame():
+    rows = DiscreteData({"a": pd.Categorical(["u", None], categories=["v", "u"])})
+    assert rows.vocabulary.labels["a"] == ("v", "u") and rows.columns[0].tolist() == [1, -1]
+
+
+def test_names_of_columns_are_different():
+    with pytest.raises(ValueError, match="names must be different"):
+        DiscreteData(np.zeros((2, 2), int), names=["p", "p"])
+
+
+@pytest.mark.parametrize("column", [pd.to_datetime(["2020-01-01"]), np.array([b"x"])])
+def test_values_that_are_no_states_are_not_called_missing(column):
+    with pytest.raises(TypeError, match=r"data\['a'\] must hold labels"):
+        DiscreteData({"a": column})
 
 
 def test_words_that_ask_for_rows():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -141,9 +142,9 @@ def measure(law: Any, values: Tensor, weights: Tensor) -> Spread:
     if ((values == values.nan_to_num(nan=-math.inf).amax(0)) | ~present).all():
         raise ValueError("X has constant columns only; there is nothing to learn")
     mean = column_means(values, weights)
-    return Spread(
-        law.learning_reference(values), mean, column_means((values - mean).square(), weights)
-    )
+    with worded({"sequences have": "X has", "features": "columns"}):
+        place = law.learning_reference(values)
+    return Spread(place, mean, column_means((values - mean).square(), weights))
 
 
 def within_range(values: Tensor, title: Titles) -> Tensor:
@@ -166,7 +167,10 @@ def check_floor(floor: float) -> None:
     """Refuse a floor that is none.
 
     Raises:
-        ValueError: then.
+        TypeError: if it is no number.
+        ValueError: if it is out of range.
     """
+    if not isinstance(floor, Real):
+        raise TypeError(f"covariance_floor must be a number, found {floor!r}")
     if not 0 <= floor < 1:
         raise ValueError(f"covariance_floor must be at least 0 and below 1, found {floor}")

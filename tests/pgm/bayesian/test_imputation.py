@@ -208,6 +208,38 @@ def test_codes_of_labelled_states_stay_codes(dtype):
         assert filled[name][seen].tolist() == ROWS[seen, v].tolist()
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_narrow_columns_are_filled_and_stay_narrow(dtype):
+    filled = rain().impute(pd.DataFrame(ROWS, columns=list(STATES)).astype(dtype))
+    assert filled.to_numpy().tolist() == BEST
+    assert [column.dtype.name for _, column in filled.items()] == [dtype] * 3
+
+
+def test_a_state_that_a_narrow_column_cannot_hold_widens_it():
+    net = BayesianNetwork([], {"a": 300}, {"a": [1 / 600] * 299 + [301 / 600]})
+    assert net.impute(pd.DataFrame({"a": [-1, 5]}, dtype="int8"))["a"].tolist() == [299, 5]
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "object", "category"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_gaps_of_booleans_are_filled_with_booleans(dtype, seen):
+    net = BayesianNetwork([], {"sun": ["no", "yes"]}, {"sun": [0.4, 0.6]})
+    column = pd.Series([None, False] if seen else [None, None], dtype=object)
+    if dtype != "object":
+        column = column.astype(dtype)
+    filled = net.impute(pd.DataFrame({"sun": column}))["sun"]
+    if seen or dtype == "boolean":
+        assert filled[0] is True or filled[0] is np.True_
+    else:
+        assert filled.tolist() == ["yes", "yes"]
+
+
+def test_a_third_state_does_not_become_a_boolean():
+    net = BayesianNetwork([], {"a": 3}, {"a": [0.2, 0.1, 0.7]})
+    frame = pd.DataFrame({"a": pd.array([True, None], dtype="boolean")})
+    assert net.impute(frame)["a"].tolist() == [True, 2]
+
+
 def test_nothing_to_fill():
     assert rain().impute(np.zeros((0, 3), int)).shape == (0, 3)
     assert rain().impute([[1, 1, 0]]).tolist() == [[1, 1, 0]]

@@ -59,7 +59,8 @@ def test_interventions_by_chance_and_on_several(treatment):
 @pytest.mark.parametrize(
     ("states", "named"),
     [({"treated": [0, 1]}, "batch"), ({"nobody": 1}, "nobody"), ({"treated": "maybe"}, "maybe"),
-     ({"treated": [0.5, 0.6]}, "treated"), ({"treated": [0.5, 0.2, 0.3]}, "treated")],
+     ({"treated": [0.5, 0.6]}, r"states\['treated'\] must be .*sums to 1.1"),
+     ({"treated": [0.5, 0.2, 0.3]}, "treated")],
 )  # fmt: skip
 def test_bad_interventions_are_named(treatment, states, named):
     with pytest.raises(ValueError, match=named):

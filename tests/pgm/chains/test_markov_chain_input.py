@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -50,6 +51,18 @@ def test_sequences_in_every_spelling():
     assert named.log_prob(named.sample(7, 4)).isfinite().all()
     assert MarkovChain(1).fit([3, 1, 3]).states == range(4)
     assert chain.score(codes).item() == pytest.approx(expected.mean().item())
+
+
+def test_tables_are_their_rows():
+    table = pd.DataFrame({"first": ["a", "b"], "second": ["b", "b"]})
+    chain = MarkovChain(1).fit(table)
+    assert chain.states == ("a", "b")
+    assert chain.log_prob(table).equal(chain.log_prob([list("ab"), list("bb")]))
+    codes = pd.DataFrame({0: [0, 1], 1: [1, 1]})
+    assert chain.log_prob(codes).equal(chain.log_prob(table))
+    assert chain.log_prob([table["first"], table["second"]]).shape == (2,)
+    with pytest.raises(ValueError, match=r"one axis each, found shape \(2, 2\)"):
+        chain.log_prob([table])
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,17 @@ def test_score_counts_unseen_labels_as_errors_and_weighs_rows():
     model = NaiveBayes("bernoulli", 0.1).fit([[0], [1]], [0, 1])
     assert model.score([[0], [1], [1]], [0, 1, 9]) == pytest.approx(2 / 3)
     assert model.score([[0], [1], [1]], [0, 1, 9], [1.0, 0.0, 3.0]) == pytest.approx(1 / 4)
+
+
+def test_labels_beyond_64_bits_with_a_sign_are_refused():
+    with pytest.raises(ValueError, match=f"y must fit 64 bits with a sign, found label {2**63}"):
+        NaiveBayes().fit([[0.0], [1.0]], np.array([1, 2**63], dtype=np.uint64))
+    small = np.array([1, 2**63 - 1], dtype=np.uint64)
+    assert NaiveBayes().fit([[0.0], [1.0]], small).classes == (1, 2**63 - 1)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["ham", "spam"]])
+def test_no_labels_of_no_rows_are_of_no_kind(labels):
+    model = NaiveBayes().fit([[0.0], [1.0]], labels)
+    with pytest.raises(ValueError, match="a row of positive weight to score, found none"):
+        model.score(np.zeros((0, 1)), [])

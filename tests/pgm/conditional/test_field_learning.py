@@ -158,6 +158,15 @@ def test_inference_that_does_not_converge_is_said():
     assert frustrated.history[-1]["converged"] == 0.0
 
 
+def test_learning_that_runs_off_changes_nothing(data):
+    model = field()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(FloatingPointError, match="finite"):
+        model.fit(*data, learning_rate=1e300, epochs=2)
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert model.history == []
+
+
 def test_impossible_labellings_are_named_and_nothing_is_learned():
     model = field()
     with torch.no_grad():

@@ -128,7 +128,7 @@ def test_contrast_needs_an_image_as_large_as_the_labels():
         (ValueError, "epochs must be at least 1", {"epochs": 0}),
         (TypeError, "batch_size must be a whole number", {"batch_size": 1.5}),
         (ValueError, "learning_rate must be positive", {"learning_rate": 0.0}),
-        (ValueError, "l2 must be", {"l2": -1.0}),
+        (ValueError, "l2 must be finite and not negative", {"l2": -1.0}),
         (ValueError, "optimizer must be 'adam'", {"optimizer": "sgd"}),
         (TypeError, "progress must be", {"progress": "yes"}),
     ],
@@ -151,6 +151,25 @@ def test_data_of_learning_are_checked():
     fixed.pairwise.coupling.requires_grad_(False)
     with pytest.raises(ValueError, match="no parameters"):
         fixed.fit(X, Y)
+
+
+def test_arrays_of_every_layout_are_read():
+    x, y = (
+        np.random.default_rng(0).normal(size=(2, 2, 3, 3)),
+        np.tile(np.eye(3, dtype=int), (2, 1, 1)),
+    )
+    expected = plain().log_prob(torch.from_numpy(x), torch.from_numpy(y))
+    for change in (
+        lambda a: np.broadcast_to(a, a.shape),  # read-only
+        lambda a: a[..., ::-1].copy()[..., ::-1],  # a negative stride
+        lambda a: a.astype(a.dtype.newbyteorder()),
+        np.ndarray.tolist,
+    ):
+        assert plain().log_prob(change(x), change(y)).equal(expected)
+    with pytest.raises(TypeError, match="x must hold numbers, found dtype object"):
+        plain().log_prob(x.astype(object), y)
+    with pytest.raises(TypeError, match="y must hold numbers, found dtype object"):
+        plain().log_prob(x, None)
 
 
 def test_arrays_and_other_precisions_are_read():

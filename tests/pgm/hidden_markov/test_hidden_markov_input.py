@@ -147,10 +147,24 @@ def test_bad_codes(dice, sequences, lengths, error, words):
             method(sequences, lengths=lengths)
 
 
+@pytest.mark.parametrize("dtype", [None, "object", "string", "str", "category"])
+def test_what_pandas_calls_missing_among_strings_is_missing(words, dtype):
+    column = pd.Series(["it", None, "pours"], dtype=dtype)
+    expected = words.log_prob([["it", None, "pours"]])
+    assert words.log_prob(column).equal(expected)
+    assert words.log_prob([column, column]).equal(expected.expand(2))
+
+
+def test_what_pandas_calls_missing_among_numbers_is_missing(vectors):
+    table = pd.DataFrame({"a": [1, 2], "b": pd.array([3, None], dtype="Int64")})
+    assert vectors.log_prob(table).equal(vectors.log_prob(np.array([[1.0, 3.0], [2.0, NAN]])))
+
+
 @pytest.mark.parametrize(
     ("sequences", "error", "words"),
     [
         (np.zeros((4, 3)), ValueError, "rows of 2 numbers, found rows of 3"),
+        (np.array([["a", 1]], dtype=object), TypeError, "real numbers: could not convert"),
         ([np.zeros((4, 2)), np.zeros((4, 3))], ValueError, "rows of 3 in sequence 1"),
         ([[0.0, 1.0], [2.0, 3.0]], ValueError, "rows of 1.*list of lists"),
         ([np.zeros((1, 2)), np.array([[0.0, 1.0], [0.0, -math.inf]])], ValueError,

@@ -71,6 +71,8 @@ def test_emissions_and_masks_are_refused(emissions, mask, kind, message):
         (TAGS[:, :2], ValueError, r"tags must be \(batch, tokens\) = \(2, 3\)"),
         (with_tag(2), ValueError, r"tags must be in 0..1 .* found 2 in sequence 1, position 2"),
         (with_tag(-2), ValueError, r"found -2 in sequence 1, position 2"),
+        ([["O", "O", "O"]] * 2, TypeError, "tags must hold numbers or booleans, found dtype <U1"),
+        ([[0, 0, 0], [0]], ValueError, "tags must be a rectangular array"),
     ],
 )
 def test_tags_are_refused(tags, kind, message):
@@ -128,6 +130,48 @@ def test_arrays_are_taken_and_computed_in_their_own_precision():
     expected = crf.log_prob(*map(torch.from_numpy, (emissions, tags, mask)))
     assert expected.dtype == torch.float64
     torch.testing.assert_close(crf.log_prob(emissions, tags, mask), expected, rtol=0, atol=0)
+
+
+def test_arrays_that_torch_cannot_share_are_taken():
+    crf = LinearChainCRF(2)
+    emissions = np.random.default_rng(0).normal(size=(2, 3, 2))
+    mask = np.array([[True, True, True], [True, False, False]])
+    tags = np.array([[0, 1, 0], [1, 0, 0]])
+    expected = crf.log_prob(emissions, tags, mask)
+    assert crf.log_prob(emissions.astype(">f8"), tags.astype(">i4"), mask).equal(expected)
+    for array in (emissions, tags, mask):
+        array.setflags(write=False)
+    assert crf.log_prob(emissions, tags, mask).equal(expected)
+    turned = [array[::-1] for array in (emissions, tags, mask)]
+    assert crf.log_prob(*turned).equal(expected.flip(0))
+    allowed = np.array([[True, False], [True, True]])
+    allowed.setflags(write=False)
+    assert LinearChainCRF(2, allowed).allowed.tolist() == allowed.tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    half = LinearChainCRF(3).to(dtype)
+    draws = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in half.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draws))
+    single = LinearChainCRF(3)
+    single.load_state_dict(half.state_dict())
+    emissions = torch.randn(2, 4, 3, generator=draws).to(dtype)
+    tags = torch.tensor([[0, 1, 2, 0], [2, -1, 1, 1]])
+    found = half.log_prob(emissions, tags)
+    assert found.dtype == torch.float32
+    assert found.equal(single.log_prob(emissions.float(), tags))
+    assert half.entropy(emissions).equal(single.entropy(emissions.float()))
+    assert half.marginals(emissions).equal(single.marginals(emissions.float()))
+    for n_best in (1, 3):
+        ours, theirs = half.decode(emissions, None, n_best), single.decode(emissions, None, n_best)
+        assert ours[0].equal(theirs[0]) and ours[1].equal(theirs[1])
+    draws = [model.sample(3, emissions, generator=0) for model in (half, single)]
+    assert draws[0].equal(draws[1])
+    found.sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == dtype for p in half.parameters())
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2)])

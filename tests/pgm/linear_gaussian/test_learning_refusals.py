@@ -56,6 +56,15 @@ BAD = {
     "starts": ((changed(NAN),), {"n_starts": 0}, ValueError, "n_starts"),
     "iterations": ((changed(NAN),), {"max_iterations": 0}, ValueError, "max_iterations"),
     "tolerance": ((changed(NAN),), {"tolerance": -1.0}, ValueError, "tolerance"),
+    "starts without gaps": ((SMALL,), {"n_starts": 0}, ValueError, "n_starts"),
+    "iterations without gaps": ((SMALL,), {"max_iterations": 0}, ValueError, "max_iterations"),
+    "tolerance without gaps": ((SMALL,), {"tolerance": -1.0}, ValueError, "tolerance"),
+    "generator without gaps": ((SMALL,), {"generator": "x"}, TypeError, "generator"),
+    "progress without gaps": ((SMALL,), {"progress": 3}, TypeError, "progress"),
+    "squares too large": ((1e200 * SMALL,), {}, ValueError, "'a' .*rescale"),
+    "squares too small": ((1e-200 * SMALL,), {}, ValueError, "'a' .*rescale"),
+    "squares too large, gaps": ((1e200 * changed(NAN),), {}, ValueError, "'a' .*rescale"),
+    "squares too small, gaps": ((1e-200 * changed(NAN),), {}, ValueError, "'a' .*rescale"),
     "generator": ((changed(NAN),), {"generator": "x"}, TypeError, "generator"),
     "progress": ((changed(NAN),), {"progress": 3}, TypeError, "progress"),
 }
@@ -69,6 +78,17 @@ def test_bad_data_are_named_and_change_nothing(case):
     with pytest.raises(error, match=named):
         net.fit(*arguments, **options)
     assert (numbers(net) == before).all() and net.history == []
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_what_float32_does_not_hold_is_not_learned(scale):
+    """Infinite variances, or zeros that would make the variables deterministic."""
+    net = blank().float()
+    before = numbers(net).copy()
+    with pytest.raises(ValueError, match=r"outside the range of torch.float32; rescale"):
+        net.fit(scale * SMALL)
+    assert (numbers(net) == before).all() and net.history == []
+    assert blank().fit(scale * SMALL).log_prob(scale * SMALL).isfinite().all()
 
 
 def test_determined_variables_and_gaps_do_not_go_together():

@@ -64,6 +64,10 @@ def test_rows_in_any_form(thermometers, with_gaps):
     ]
     assert net.log_prob(frame).equal(expected)
     assert net.log_prob(frame.astype("Float64")).equal(expected)
+    array = x.numpy()
+    assert net.log_prob(array.astype(">f8")).equal(expected)
+    masked = np.ma.array(np.nan_to_num(array), mask=np.isnan(array))
+    assert net.log_prob(masked).equal(expected)
     nones = [[None if value != value else value for value in row] for row in x.tolist()]
     assert net.log_prob(nones).equal(expected)
     whole = pd.DataFrame({name: [1, 2] for name in net.variables})

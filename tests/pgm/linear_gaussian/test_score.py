@@ -108,6 +108,8 @@ def test_families_with_more_coefficients_than_rows_are_never_chosen():
         (rows(0), "bdeu", ValueError, "kind"),
         (rows(0)[:1], "bic", ValueError, "data"),
         (rows(0)[0], "bic", ValueError, "data"),
+        (1e200 * rows(0), "bic", ValueError, "'column 0' .*rescale"),
+        (1e-200 * rows(0), "bic", ValueError, "'column 0' .*rescale"),
         (np.array([[0.0, np.nan], [1, 2]]), "bic", ValueError, "row 0, column 1"),
         (np.array([[0.0, np.inf], [1, 2]]), "bic", ValueError, "finite"),
         ([["a", "b"], ["c", "d"]], "bic", TypeError, "data"),

@@ -91,6 +91,19 @@ def test_constant_columns_get_no_weight(rows):
     assert model.weights[:, 4:].abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e150, 1e300])
+def test_without_penalty_units_change_nothing(rows, unit):
+    x, y, _ = rows(3)
+    model = MaximumEntropyClassifier(C=math.inf, tol=1e-9).fit(x, y)
+    scaled = MaximumEntropyClassifier(C=math.inf, tol=1e-9).fit(x * unit, y)
+    torch.testing.assert_close(scaled.predict_proba(x * unit), model.predict_proba(x))
+
+
+def test_log_prob_of_no_rows(rows):
+    x, y, _ = rows(3)
+    assert MaximumEntropyClassifier().fit(x, y).log_prob(x[:0], []).shape == (0,)
+
+
 def test_log_prob_picks_the_labels(rows):
     x, y, _ = rows(0)
     model = MaximumEntropyClassifier().fit(x, y)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pgm.bayesian_gaussian_mixture import BayesianGaussianMixture
 from pgm.gaussian_mixture import GaussianMixture
 
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -29,11 +30,24 @@ def broken(value, row=4, column=1):
         (X[:, 0], "X must be .rows, features., found shape .20,."),
         (X[:, :0], "found shape .20, 0."),
         (np.ones((5, 2)), "X must vary in at least one column"),
+        (broken(-1e155), "X must be within 1e.150, found -1e.155 in row 4, column 1; rescale"),
     ],
 )
 def test_rows_that_are_none_are_refused(x, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(2).fit(x)
+
+
+def test_a_bayesian_mixture_refuses_numbers_without_a_square():
+    with pytest.raises(ValueError, match=r"within 1e\+150, found 1e\+160 in row 4, column 1"):
+        BayesianGaussianMixture(2).fit(broken(1e160))
+
+
+def test_criteria_of_no_rows():
+    model = GaussianMixture(2).fit(X, generator=0)
+    with pytest.raises(ValueError, match="x has no rows"):
+        model.bic(X[:0])
+    assert model.aic(X[:0]) == 2 * model.n_parameters
 
 
 def test_more_components_than_rows_are_refused():
@@ -138,6 +152,11 @@ def test_columns_are_checked():
         model.conditional({0: 0.0, 1: 0.0, 2: 0.0})
     with pytest.raises(ValueError, match="given must be finite"):
         model.conditional({0: np.nan})
+    assert model.conditional({0: 1e100}).weights.sum().item() == pytest.approx(1.0)
+    with pytest.raises(
+        ValueError, match=r"given must be nearer to a component, found \[1e\+200\]"
+    ):
+        model.conditional({0: 1e200})
     with pytest.raises(ValueError, match="criterion must be one of bic, aic"):
         GaussianMixture.select(X, [1], ["full"], criterion="hic")
     with pytest.raises(ValueError, match="at least one of each"):

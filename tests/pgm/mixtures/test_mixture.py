@@ -295,6 +295,8 @@ def test_refuses_what_nothing_can_be_learned_from(monkeypatch):
         Mixture(1, Gaussian(2)).fit([[math.nan, math.nan]])
     with pytest.raises(ValueError, match="X has no entry in column 1"):
         Mixture(1, Gaussian(2)).fit([[1.0, math.nan], [2.0, math.nan]])
+    with pytest.raises(ValueError, match="X has constant columns only"):
+        Mixture(1, Gaussian(1)).fit([[1e-300], [2e-300]])
     with pytest.raises(ValueError, match="no entry in column 'b'"):
         Mixture(1, Poisson(2)).fit(pd.DataFrame({"a": [1.0, 2.0], "b": [math.nan, math.nan]}))
     with pytest.raises(ValueError, match="constant columns only"):
@@ -322,6 +324,11 @@ def test_refuses_what_nothing_can_be_learned_from(monkeypatch):
         (lambda: Categorical(()), ValueError, "cards must name at least one column"),
         (lambda: Categorical((2, 0)), ValueError, r"cards\[1\] must be at least 1"),
         (lambda: Gaussian(2, 2.0), ValueError, "covariance_floor must be at least 0"),
+        (
+            lambda: Gaussian(2, "diag"),
+            TypeError,
+            "covariance_floor must be a number, found 'diag'",
+        ),
         (lambda: Product({}), TypeError, "parts must map columns"),
         (lambda: Product({0: "poisson"}), TypeError, "must be a Family"),
         (lambda: Product({0: Poisson(2)}), ValueError, "names 1 columns for"),

@@ -332,6 +332,8 @@ def test_features_over_cliques_with_labels_and_fixed_factors():
         ({"method": "persistent", "l1": 1.0}, "l1 needs"),
         ({"method": "proportional", "l2": 1.0}, "no penalty"),
         ({"method": "persistent", "chains": 0}, "chains"),
+        ({"method": "persistent", "learning_rate": -1.0}, "learning_rate"),
+        ({"method": "contrastive", "learning_rate": float("inf")}, "learning_rate"),
         ({"sample_weight": [1.0]}, "sample_weight"),
     ],
 )

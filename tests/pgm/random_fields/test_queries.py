@@ -247,6 +247,29 @@ def test_factors_of_any_arity_pass_messages(random_field):
     assert tree.most_probable({"b": "mid"}, method="belief-propagation")[0]["b"] == "mid"
 
 
+def test_gibbs_chains_that_find_no_possible_state_are_refused():
+    apart = Factor.from_potential(["a", "b"], [[0.0, 1.0], [1.0, 0.0]])
+    field = MarkovRandomField({"a": 2, "b": 2}, [apart])
+    for evidence in ({"a": 1, "b": 1}, {"a": [0.0, 0.0]}):
+        for call in (
+            lambda e: field.sample(3, e, 0, method="gibbs"),
+            lambda e: field.marginals(e, method="gibbs", generator=0),
+        ):
+            with pytest.raises(ValueError, match="Gibbs chains ended in states of probability"):
+                call(evidence)
+    rows = field.sample(50, {"a": 1}, 0, method="gibbs")
+    assert rows.tolist() == [[1, 0]] * 50
+
+
+def test_gibbs_draws_no_row_and_refuses_fewer():
+    field = MarkovRandomField.ising(1.0, shape=(1, 2))
+    assert field.sample(0, method="gibbs").shape == (0, 2)
+    with pytest.raises(ValueError, match="n must be at least 0, found -1"):
+        field.sample(-1, method="gibbs")
+    with pytest.raises(TypeError, match="n must be a whole number"):
+        field.sample(1.5, method="gibbs")
+
+
 def test_gibbs_marginals_and_samples(random_field):
     """Loose by the chains' own errors: independent ends of 20 000 chains, |z| < 6."""
     field = random_field(6)

@@ -130,6 +130,7 @@ def test_rows_of_every_kind(randomized):
         "nan": torch.tensor(wide).float().where(torch.tensor(wide) >= 0, torch.nan),
         "frame": pd.DataFrame({"b": [1, 0], "e": [False, True]}),
         "frame with gaps": pd.DataFrame({"a": [None, np.nan], "e": [0, 1], "b": [1.0, 0.0]}),
+        "masked": np.ma.masked_less(np.array(wide), 0),
         "none": [[None, 1, None, None, 0], [None, 0, None, None, 1]],
     }
     for kind, rows in kinds.items():

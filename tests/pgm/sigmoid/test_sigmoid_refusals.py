@@ -56,6 +56,13 @@ def test_bad_options_of_the_constructor():
         (lambda n: n.log_prob([[1, 0], [1]]), ValueError, "rectangular"),
         (lambda n: n.log_prob(torch.zeros(1, 3).cfloat()), TypeError, "complex64"),
         (lambda n: n.log_prob(pd.DataFrame({"z": [1]})), ValueError, "column 'z' is no unit"),
+        (
+            lambda n: n.log_prob(pd.DataFrame([[1, 0]], columns=["a", "a"])),
+            ValueError,
+            "unit once",
+        ),
+        (lambda n: n.log_prob(pd.DataFrame({"0.0": ["x"]})), TypeError, "x must hold 0, 1 or -1"),
+        (lambda n: n.log_prob(pd.Series([1, 0])), TypeError, "x must be a table"),
         (lambda n: n.log_prob([[1]], method="gibbs"), ValueError, "method must be one of exact"),
         (lambda n: n.posterior([[1]], "bp"), ValueError, "found 'bp'"),
         (lambda n: n.posterior([[1]], "gibbs", sweeps=0), ValueError, "sweeps must be at least 1"),

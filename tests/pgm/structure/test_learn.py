@@ -137,6 +137,7 @@ def test_fewer_rows_than_parameters_give_a_sparse_graph() -> None:
     ("arguments", "message"),
     [
         ({"method": "hillclimb"}, "method must be one of"),
+        ({"method": None}, "method must be one of"),
         ({"score": "bicc"}, "score must be"),
         ({"method": "tan"}, "needs target"),
         ({"method": "tan", "target": "nobody"}, "target: unknown variable 'nobody'"),
