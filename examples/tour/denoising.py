@@ -23,7 +23,10 @@ def colored(share: Tensor) -> Tensor:
 
 def segmentation(guide: Guide) -> None:
     guide.heading("Discs in noise: a conditional random field")
-    (x, y), (pictures, truth) = scenes(4, 64, seed=0), scenes(24, 48, seed=2)
+    (x, y), (pictures, truth) = (
+        scenes(guide.pick(4, 2), 64, seed=0),
+        scenes(guide.pick(24, 12), 48, seed=2),
+    )
     tiles, unseen = (patches(x), patches(y)), (patches(pictures), patches(truth))
     print(f"  It learns from {len(tiles[1])} patches of 8 x 8 pixels, exactly, and is shown")
     print(f"  {len(truth)} new pictures of 48 x 48. Wrong are, of their pixels:")
