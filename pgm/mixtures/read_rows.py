@@ -14,6 +14,7 @@ from torch import Tensor
 from inference.arrays import Array, namespace
 from inference.exact.evidence import is_pandas
 from inference.inputs import as_weights, check_dense
+from pgm.mixtures.spread import column_range
 
 __all__ = ["check_learnable", "read_rows", "read_weights"]
 
@@ -94,19 +95,9 @@ def check_learnable(x: Array, n_components: int) -> bool:
             f"X must have at least {max(2, n_components)} rows for n_components={n_components}, "
             f"found {len(x)}; rows of weight zero do not count"
         )
-    xp = namespace(x)
-    # Numpy warns of a bound that the type of the rows does not hold.
-    wrong = xp.abs(x) > min(LARGEST, float(xp.finfo(x.dtype).max))
-    if bool(wrong.any()):
-        row, column = np.argwhere(np.asarray(wrong.tolist()))[0]
-        raise ValueError(
-            f"X must be within {LARGEST:g}, found {float(x[row, column]):g} in row {row}, "
-            f"column {column}; rescale the column"
-        )
-    absent = xp.isnan(x)
-    if not bool(absent.any()):
-        return False
-    for name, axis in (("row", 1), ("column", 0)):
+    absent = namespace(x).isnan(x)
+    missing = bool(absent.any())
+    for name, axis in (("row", 1), ("column", 0)) if missing else ():
         empty = absent.all(axis)
         if bool(empty.any()):
             first = int(np.flatnonzero(np.asarray(empty.tolist()))[0])
@@ -114,7 +105,8 @@ def check_learnable(x: Array, n_components: int) -> bool:
                 f"X must have an entry in every {name}, found {name} {first} without any "
                 f"({int(empty.sum())} such); leave it out"
             )
-    return True
+    _check_squares(x, missing=missing)
+    return missing
 
 
 def read_weights(sample_weight: Any, x: Array) -> tuple[Array, Array | None]:
@@ -129,3 +121,17 @@ def read_weights(sample_weight: Any, x: Array) -> tuple[Array, Array | None]:
     weights = weights.to(x.device) if isinstance(x, Tensor) else weights.numpy()
     some = weights > 0
     return (x, weights) if bool(some.all()) else (x[some], weights[some])
+
+
+def _check_squares(x: Array, *, missing: bool) -> None:
+    """Refuse numbers that have no square."""
+    low, high = column_range(x, missing=missing)
+    wrong = np.flatnonzero(np.fmax(-low, high) > LARGEST)
+    if len(wrong):
+        column = int(wrong[0])
+        value = low[column] if -low[column] > LARGEST else high[column]
+        row = int(np.flatnonzero(np.asarray(x[:, column].tolist()) == value)[0])
+        raise ValueError(
+            f"X must be within {LARGEST:g}, found {value:g} in row {row}, column {column}; "
+            "rescale the column"
+        )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inference.arrays import namespace
 
-__all__ = ["Spread", "measure"]
+__all__ = ["Spread", "column_range", "measure"]
 
 # Rows that quartiles and steps of rounding are found from; more would tell nothing new.
 _MOST_ROWS = 5_000
@@ -72,7 +72,7 @@ def measure(x: Any, weights: Any = None, *, missing: bool = False) -> Spread:
     Reference:
         Sheppard 1898 for what rounding adds to a variance: the square of the step over 12.
     """
-    low, high = _range(x, missing=missing)
+    low, high = column_range(x, missing=missing)
     constant = low == high
     if constant.all():
         raise ValueError(
@@ -154,8 +154,18 @@ def _on_host(x: Any) -> Any:
     return x.cpu().numpy() if isinstance(x, Tensor) else x
 
 
-def _range(x: Any, *, missing: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest present entry of every column, float64."""
+def column_range(x: Any, *, missing: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest present entry of every column, (d,) float64; of none, NaN or infinite.
+
+    Arguments:
+        x: rows (n, d), at least one.
+        missing: whether there may be NaN entries.
+
+    Example:
+        >>> low, high = column_range(np.array([[1.0, 5.0], [3.0, 2.0]]), missing=False)
+        >>> low.tolist(), high.tolist()
+        ([1.0, 2.0], [3.0, 5.0])
+    """
     if isinstance(x, Tensor):
         ends = x.nan_to_num(nan=torch.inf).amin(0), x.nan_to_num(nan=-torch.inf).amax(0)
         low, high = [end.cpu().numpy() for end in ends]
