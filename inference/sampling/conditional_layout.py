@@ -61,7 +61,7 @@ class Block:
         total = found.new_zeros((len(self.variables), found.shape[1]))
         row = entry = 0
         for count, degree in self.degrees:
-            part = found[entry : entry + count * degree].view(count, degree, -1)
+            part = found[entry : entry + count * degree].view(count, degree, found.shape[1])
             torch.sum(part, 1, out=total[row : row + count])
             row, entry = row + count, entry + count * degree
         return total

@@ -242,7 +242,8 @@ class _Sums:
         """The sums, (K, B, C), for states (V, C)."""
         bias = self._bias[: block.card].index_select(1, block.variables)
         total = bias[..., None].repeat(1, 1, columns.shape[1])
-        places = block.rows(columns).view(-1)
+        rows = block.rows(columns)
+        places = rows.view(-1)
         for plane, values in zip(total[1:], self._planes[block.card], strict=True):
-            plane += block.summed(values.index_select(0, places).view(-1, columns.shape[1]))
+            plane += block.summed(values.index_select(0, places).view(rows.shape))
         return total

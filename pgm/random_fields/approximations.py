@@ -154,7 +154,7 @@ def gibbs_draws(density: DiscreteDensity, n: int, sweeps: int, generator: Genera
     n, sweeps = as_whole("n", n, least=0), as_whole("sweeps", sweeps, least=1)
     kernel = ColoredGibbs(density).at(1.0)
     state = kernel.init(density.uniform(n, source))
-    for _ in range(sweeps if n else 0):
+    for _ in range(sweeps):
         state = kernel.step(state, source)
     _check_possible(density, state.codes)
     return state.codes.long()

@@ -261,9 +261,10 @@ def test_gibbs_chains_that_find_no_possible_state_are_refused():
     assert rows.tolist() == [[1, 0]] * 50
 
 
-def test_gibbs_draws_no_row_and_refuses_fewer():
+def test_gibbs_draws_no_row_and_refuses_fewer(random_field):
     field = MarkovRandomField.ising(1.0, shape=(1, 2))
-    assert field.sample(0, method="gibbs").shape == (0, 2)
+    for made in (field, random_field(6)):
+        assert made.sample(0, method="gibbs").shape == (0, len(made.variables))
     with pytest.raises(ValueError, match="n must be at least 0, found -1"):
         field.sample(-1, method="gibbs")
     with pytest.raises(TypeError, match="n must be a whole number"):
