@@ -34,6 +34,7 @@ class Condition(nn.Module):
         generative models", section 4.
 
     Example:
+        >>> import torch
         >>> labels = Condition(3)
         >>> labels(labels.read([2, 0], 2, torch.zeros(1)), torch.zeros(1))
         tensor([[0., 0., 1.],

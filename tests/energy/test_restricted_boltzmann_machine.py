@@ -251,5 +251,5 @@ def test_real_units_that_the_type_cannot_hold_are_refused():
 
 @pytest.mark.parametrize("v", [[[1.0, None, 1.0]], [["a", "b", "c"]]])
 def test_rows_to_complete_are_numbers(v):
-    with pytest.raises(TypeError, match="v must hold numbers"):
+    with pytest.raises(TypeError, match="v must hold real numbers"):
         RestrictedBoltzmannMachine(3, 2).complete(v)

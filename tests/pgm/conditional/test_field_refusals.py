@@ -166,9 +166,11 @@ def test_arrays_of_every_layout_are_read():
         np.ndarray.tolist,
     ):
         assert plain().log_prob(change(x), change(y)).equal(expected)
-    with pytest.raises(TypeError, match="x must hold numbers, found dtype object"):
+    with pytest.raises(TypeError, match="x must hold real numbers, found ndarray of dtype object"):
         plain().log_prob(x.astype(object), y)
-    with pytest.raises(TypeError, match="y must hold numbers, found dtype object"):
+    with pytest.raises(
+        TypeError, match="y must hold real numbers, found NoneType of dtype object"
+    ):
         plain().log_prob(x, None)
 
 

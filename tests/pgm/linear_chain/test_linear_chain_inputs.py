@@ -71,7 +71,7 @@ def test_emissions_and_masks_are_refused(emissions, mask, kind, message):
         (TAGS[:, :2], ValueError, r"tags must be \(batch, tokens\) = \(2, 3\)"),
         (with_tag(2), ValueError, r"tags must be in 0..1 .* found 2 in sequence 1, position 2"),
         (with_tag(-2), ValueError, r"found -2 in sequence 1, position 2"),
-        ([["O", "O", "O"]] * 2, TypeError, "tags must hold numbers or booleans, found dtype <U1"),
+        ([["O", "O", "O"]] * 2, TypeError, "tags must hold real numbers, found list of dtype <U1"),
         ([[0, 0, 0], [0]], ValueError, "tags must be a rectangular array"),
     ],
 )
