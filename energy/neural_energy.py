@@ -20,7 +20,6 @@ from energy.neural.learning import Lesson
 from energy.neural.quadrature import POINTS_PER_AXIS, grid_limits, grid_log_partition
 from energy.neural.rows import check_network, checked_output, mean_and_scale
 from energy.neural.training import LearningMethod, Settings
-from inference.exact.freshness import Snapshot
 from inference.inputs import Values, as_whole
 from inference.learning.optimization import Optimization
 from inference.model import Model
@@ -402,7 +401,8 @@ class NeuralEnergy(Model, Annealable):
         lesson = Lesson.of(settings, optimization)
         source = as_generator(generator, self.device)
         lesson.team.follow_first([], source)
-        before, untouched = (self.mean, self.scale, self.log_normalizer), Snapshot(learned)
+        first = [p.detach().clone() for p in learned]
+        before = self.mean, self.scale, self.log_normalizer
         self.mean, self.scale = mean_and_scale(rows)
         self.log_normalizer = torch.full_like(self.log_normalizer, math.nan)
         try:
@@ -420,7 +420,7 @@ class NeuralEnergy(Model, Annealable):
                 progress=progress,
             )
         except Exception:
-            if untouched.holds(learned):  # refused before the first step
+            if all(map(torch.equal, first, learned)):  # refused before the first step
                 self.mean, self.scale, self.log_normalizer = before
             raise
         if found is not None:

@@ -304,12 +304,13 @@ class Autoencoder(Model):
             # First, so that other callbacks find its figure.
             watched.insert(0, Evaluate(lambda model: {"validation_error": -model.score(held_out)}))
         source = as_generator(generator, rows.device)
+        learned = [p for p in self.parameters() if p.requires_grad]
+        first = [p.detach().clone() for p in learned]
         known = self.event_shape, self.code_shape
         self.event_shape, self.code_shape = shape, code_shape
         about: dict[str, Any] = {"model": [type(self).__name__, self.config()]}
         if checkpoint is not None:
             about["data"] = fingerprint(rows)
-        learned = [p for p in self.parameters() if p.requires_grad]
         try:
             self.history = descend(
                 self,
@@ -325,7 +326,8 @@ class Autoencoder(Model):
                 progress=progress,
             )
         except Exception:
-            self.event_shape, self.code_shape = known
+            if all(map(torch.equal, first, learned)):  # refused before the first step
+                self.event_shape, self.code_shape = known
             raise
         return self
 

@@ -115,7 +115,7 @@ class AdversarialModel(Model):
         self.add_module(self.role, judge)
         self.register_buffer("location", like.clone())
         self.register_buffer("scale", torch.ones_like(like))
-        self._joined = self._begun = False
+        self._joined = False
         self.eval()
 
     def config(self) -> dict[str, Any]:
@@ -243,8 +243,10 @@ class AdversarialModel(Model):
         if checkpoint is not None:
             about["data"] = fingerprint(rows)
             about["condition"] = None if read is None else fingerprint(read)
-        self._joined, self._begun = reads_rows_apart(self.judge), False
+        self._joined = reads_rows_apart(self.judge)
         known = self.event_shape, self.location, self.scale.clone()
+        learned = list(self.parameters())
+        first = [p.detach().clone() for p in learned]
         try:
             rows = self._in_units(rows)
             about["model"] = [type(self).__name__, self.config()]
@@ -262,7 +264,8 @@ class AdversarialModel(Model):
                 progress=progress,
             )
         except Exception:
-            if not self._begun:  # nothing has been learned in units of these rows
+            # Nothing has been learned in units of these rows.
+            if all(map(torch.equal, first, learned)):
                 self.event_shape, self.location = known[:2]
                 self.scale.copy_(known[2])
             raise
@@ -282,7 +285,6 @@ class AdversarialModel(Model):
         self, batch: Rows, source: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Loss of the judge on a batch."""
-        self._begun = True
         rows, read = _parted(batch)
         with torch.no_grad():
             features = self._features(read, source)

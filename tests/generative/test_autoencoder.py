@@ -353,3 +353,14 @@ def test_bad_learning_leaves_the_model_alone() -> None:
     with pytest.raises(ValueError, match="no parameters to learn"):
         nothing.fit(torch.zeros(3, 6), progress=False)
     assert model.event_shape is None and nothing.event_shape is None
+
+
+def test_learning_that_stops_on_the_way_keeps_the_shapes() -> None:
+    class Stop(Callback):
+        def after_epoch(self, model: nn.Module, figures: dict[str, Any]) -> bool:
+            raise RuntimeError("stopped")
+
+    model = pair([6, 3])
+    with pytest.raises(RuntimeError, match="stopped"):
+        model.fit(correlated(10), epochs=2, callbacks=[Stop()], generator=0, progress=False)
+    assert model.event_shape == (6,)
