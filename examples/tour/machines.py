@@ -90,7 +90,7 @@ def beliefs(guide: Guide) -> None:
     rows, others = pixels[:1500], pixels[1500:]
     guide.seconds()
     network = DeepBeliefNetwork([64, 64, 64], n_classes=10, generator=0)
-    network.fit(rows, labels[:1500], epochs=guide.pick(200, 40), generator=0)
+    network.fit(rows, labels[:1500], epochs=guide.pick(200, 30), generator=0)
     log_z = network.log_partition("ais", generator=0)
     seconds = guide.seconds()
     nats = guide.score(
@@ -106,7 +106,7 @@ def beliefs(guide: Guide) -> None:
         f"  A new digit has at least about {nats:.1f} nats; {right:.0%} of the labels are right."
     )
     asked = torch.arange(10).repeat(6)
-    drawn = network.sample(len(asked), label=asked, sweeps=guide.pick(500, 200), generator=1)
+    drawn = network.sample(len(asked), label=asked, sweeps=guide.pick(500, 100), generator=1)
     _, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
     plot_patterns(drawn, (8, 8), ax, columns=10)
     ax.set_title("Dreams of a 0, of a 1, ..., of a 9, a column each", fontsize=11)

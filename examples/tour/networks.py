@@ -26,7 +26,7 @@ def digit_map(guide: Guide) -> None:
     model = VariationalAutoencoder(
         mlp([64, 128, 4], generator=0), mlp([2, 128, 64], generator=1), latent_dim=2
     )
-    model.fit(rows, steps=guide.pick(4000, 1000), lr=5e-3, generator=0)
+    model.fit(rows, steps=guide.pick(4000, 700), lr=5e-3, generator=0)
     seconds = guide.seconds()
     bound = model.elbo(others, 20, generator=0).mean()
     better = guide.score(
@@ -67,8 +67,8 @@ def collapse(guide: Guide) -> None:
     data = ring(2560, std=STD, generator=0)
     critic = WassersteinGAN(*players(), penalty_weight=0.1, critic_steps=1)
     games = {
-        "GAN": (GenerativeAdversarialNetwork(*players()), guide.pick(600, 300), GAME),
-        "Wasserstein GAN": (critic, guide.pick(3000, 800), {}),
+        "GAN": (GenerativeAdversarialNetwork(*players()), guide.pick(600, 200), GAME),
+        "Wasserstein GAN": (critic, guide.pick(3000, 600), {}),
     }
     print("  The same two networks play two games. Modes that have a sample, samples near a mode,")
     print(
