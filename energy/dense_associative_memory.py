@@ -16,8 +16,8 @@ from energy.hopfield.dynamics import at_once, sharp
 from energy.hopfield.interactions import Exponential, PatternDynamics, Polynomial
 from energy.hopfield.recall import Order, Recall, Update, follow
 from energy.hopfield.spins import as_patterns, as_spins
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_whole
+from inference.memory import require_memory
 from inference.model import Model
 from inference.random import GeneratorLike
 
@@ -211,12 +211,8 @@ class DenseAssociativeMemory(Model):
     def _dynamics(self, cues: int) -> PatternDynamics:
         """The dynamics, if overlaps with so many cues fit the memory."""
         rows = len(self.patterns)
-        needed, free = 8 * HELD * rows * cues, free_memory()
-        if needed > free:
-            raise ValueError(
-                f"{cues:,} cues and {rows:,} patterns need {readable_bytes(needed)}, but "
-                f"{readable_bytes(free)} are free; pass fewer cues at a time"
-            )
+        what = f"recall from {rows:,} patterns by {cues:,} cues"
+        require_memory(8 * HELD * rows * cues, what, "pass fewer cues at a time")
         return PatternDynamics(self.patterns, self._interaction)
 
 

@@ -23,8 +23,8 @@ from energy.hopfield.spins import as_patterns, as_spins
 from energy.ising_model import IsingModel
 from inference.exact.enumerate import enumerate_states
 from inference.exact.freshness import Snapshot
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_whole, check_choice
+from inference.memory import require_memory
 from inference.model import Model
 from inference.random import GeneratorLike
 from inference.sampling.binary.law import PairLaw
@@ -400,10 +400,8 @@ class HopfieldNetwork(Model, Annealable):
 
 def _check_room(n_units: int, copies: int, purpose: str) -> None:
     """Refuse a network whose matrices would not fit the memory."""
-    needed, free = 8 * copies * n_units**2, free_memory()
-    if needed > free:
-        raise ValueError(
-            f"n_units = {n_units:,} needs {readable_bytes(needed)} {purpose}, but "
-            f"{readable_bytes(free)} are free; overlap_after_recall studies memories that large "
-            "without weights"
-        )
+    require_memory(
+        8 * copies * n_units**2,
+        f"n_units = {n_units:,}, {purpose},",
+        "overlap_after_recall studies memories that large without weights",
+    )

@@ -34,8 +34,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{os.fspath(path)}: its folder does not exist; create it first")
     # A name of our own: the files of tempfile may be read by their owner only. It is cut short
-    # because the longest name that the folder allows must still be writable.
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}")
+    # because the longest name that the folder allows must still be writable: folders count bytes,
+    # of which a character has four at most.
+    temporary = target.with_name(f".{target.name[:50]}.{secrets.token_hex(6)}")
     try:
         yield temporary
         os.replace(temporary, target)

@@ -210,13 +210,18 @@ def _root(name: str, cov: Tensor) -> Tensor:
     root, failed = torch.linalg.cholesky_ex(cov)
     if not failed.any():
         return root
-    values, vectors = torch.linalg.eigh(cov)
+    singular = failed.bool()
+    values, vectors = torch.linalg.eigh(cov[singular])
     if (values < -tolerance(cov.dtype) * values[..., -1:].abs()).any():
         raise ValueError(
             f"{name} must have no negative eigenvalue, found {values.min().item():g}; "
             "pass a covariance"
         )
-    return vectors * values.clamp_min(0.0).sqrt().unsqueeze(-2)
+    # Each kind by itself: what has no derivative here must not spoil those of the others.
+    found = torch.zeros_like(cov)
+    found[singular] = vectors * values.clamp_min(0.0).sqrt().unsqueeze(-2)
+    found[~singular] = torch.linalg.cholesky(cov[~singular])
+    return found
 
 
 def _half_log_det(root: Tensor) -> Tensor:

@@ -287,8 +287,8 @@ def perplexity(log_probs: Values, base: float = math.e) -> Tensor:
         log_probs: (..., n). result: (...).
 
     Raises:
-        ValueError: if ``log_probs`` is empty or has a positive entry, or if ``base`` is not
-            positive or is one.
+        ValueError: if ``log_probs`` is empty or holds the logarithm of more than one, or if
+            ``base`` is not positive or is one.
         TypeError: if ``log_probs`` holds no real numbers.
 
     Reference:
@@ -302,12 +302,14 @@ def perplexity(log_probs: Values, base: float = math.e) -> Tensor:
     (log_probs,) = as_tensors(log_probs=log_probs)
     if log_probs.ndim == 0 or log_probs.shape[-1] == 0:
         raise ValueError(f"log_probs must be (..., n) with n > 0, found {tuple(log_probs.shape)}")
-    if log_probs.numel() and log_probs.max() > tolerance(log_probs.dtype):
+    nats = log_probs * log_base(base)
+    if (above := nats > tolerance(nats.dtype)).any():
         raise ValueError(
-            f"log_probs must not be positive, found {log_probs.max().item():g}; "
-            "pass the logarithms of the probabilities, not their negatives or the probabilities"
+            f"log_probs must be logarithms of at most one to the base {base:g}, "
+            f"found {log_probs[above][0].item():g}; pass the logarithms of the probabilities, "
+            "not their negatives or the probabilities"
         )
-    return torch.exp(-log_probs.mean(-1) * log_base(base))
+    return torch.exp(-nats.mean(-1))
 
 
 def _by_closed_form(p: Values | Distribution) -> TypeGuard[Distribution]:

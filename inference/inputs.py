@@ -26,6 +26,7 @@ __all__ = [
     "check_finite",
     "log_base",
     "tolerance",
+    "unmasked",
 ]
 
 Values: TypeAlias = Tensor | ArrayLike
@@ -40,7 +41,7 @@ def as_tensor(name: str, values: Values) -> Tensor:
 
     Raises:
         TypeError: if it does not hold real numbers or booleans.
-        ValueError: if it is ragged.
+        ValueError: if it is ragged or masked.
 
     Example:
         >>> as_tensor("codes", [[0, 2]])
@@ -52,6 +53,13 @@ def as_tensor(name: str, values: Values) -> Tensor:
         array = np.array(values, order="C")
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    except RuntimeError:
+        raise TypeError(
+            f"{name} must hold numbers, found a {type(values).__name__} of tensors with "
+            "gradients; pass torch.stack of them"
+        ) from None
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must have no masked entries; pass {name}.filled(value)")
     if array.dtype.kind not in "buif":
         raise TypeError(
             f"{name} must hold real numbers, found {type(values).__name__} "
@@ -60,6 +68,24 @@ def as_tensor(name: str, values: Values) -> Tensor:
     # Torch has neither long doubles nor bytes in the other order.
     known = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
     return torch.from_numpy(array.astype(known, copy=False))
+
+
+def unmasked(values: Any, dtype: type) -> Any:
+    """A masked array as one that says itself what is missing; anything else as it is.
+
+    Arguments:
+        values: what was passed.
+        dtype: ``object``, in which None is missing, or ``float``, in which NaN is.
+
+    Example:
+        >>> unmasked(np.ma.masked_equal([3, -1], -1), float).tolist()
+        [3.0, nan]
+    """
+    if not np.ma.is_masked(values):
+        return values
+    plain = values.data.astype(dtype)
+    plain[np.ma.getmaskarray(values)] = None if dtype is object else np.nan
+    return plain
 
 
 def as_tensors(**values: Values) -> list[Tensor]:
@@ -145,13 +171,10 @@ def as_weights(sample_weight: Values | None, n_rows: int) -> Tensor:
     """
     if sample_weight is None:
         return torch.ones(n_rows, dtype=torch.float64)
-    if isinstance(sample_weight, Tensor):
-        weights = sample_weight.detach().to(torch.float64, copy=True)
-    else:
-        try:
-            weights = torch.from_numpy(np.array(sample_weight, dtype=np.float64))
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"sample_weight must hold numbers: {error}") from None
+    weights = as_tensor("sample_weight", sample_weight)
+    if weights.is_complex():
+        raise TypeError(f"sample_weight must hold real numbers, found {weights.dtype}")
+    weights = weights.detach().to(torch.float64, copy=True)
     if weights.shape != (n_rows,):
         raise ValueError(
             f"sample_weight must have shape ({n_rows},), one weight per row, "

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.inputs import Values, as_tensors, check_distribution, check_finite
+from inference.inputs import Values, as_tensors, as_whole, check_distribution, check_finite
 from inference.random import GeneratorLike, as_generator
 
 __all__ = ["Transport", "earth_movers_distance", "mmd", "sliced_wasserstein"]
@@ -115,7 +115,7 @@ def sliced_wasserstein(
     Raises:
         ValueError: if the shapes do not fit, a sample is empty or not finite, ``n_projections`` is
             not positive or ``p`` is less than one.
-        TypeError: if an argument holds no real numbers.
+        TypeError: if an argument holds no real numbers, or ``n_projections`` is no whole number.
 
     Reference:
         Bonneel, Rabin, Peyre & Pfister 2015, "Sliced and Radon Wasserstein barycenters of
@@ -126,8 +126,7 @@ def sliced_wasserstein(
         tensor(3., dtype=torch.float64)
     """
     x, y = _samples(x, y, least=1)
-    if n_projections < 1:
-        raise ValueError(f"n_projections must be at least 1, found {n_projections}")
+    n_projections = as_whole("n_projections", n_projections, least=1)
     if not 1 <= p < float("inf"):
         raise ValueError(f"p must be finite and at least 1, found {p}")
     directions = torch.randn(
@@ -140,7 +139,10 @@ def sliced_wasserstein(
     i, j, width = _couple(x.shape[0], y.shape[0], x.device)
     gaps = (x @ directions).sort(0).values[i] - (y @ directions).sort(0).values[j]
     weights = (width / n_projections).to(x.dtype).pow(1 / p).unsqueeze(-1)
-    return torch.linalg.vector_norm(gaps * weights, ord=p)
+    # Powers of the largest gap neither overflow nor vanish; it cancels, so it needs no gradient.
+    largest = gaps.detach().abs().amax()
+    largest = torch.where(largest > 0, largest, 1.0)
+    return torch.linalg.vector_norm(gaps / largest * weights, ord=p) * largest
 
 
 def mmd(x: Values, y: Values, *, bandwidth: float | None = None) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from inference.exact.evidence import Variables, is_pandas
-from inference.inputs import as_weights
+from inference.inputs import as_weights, unmasked
 
 __all__ = ["DiscreteData"]
 
@@ -256,10 +256,7 @@ def _column(values: Any, argument: str) -> Any:
 
 def _array(values: Any, argument: str) -> np.ndarray:
     """An array; labels beside numbers or None stay what they are, masked cells become None."""
-    if isinstance(values, np.ma.MaskedArray):
-        plain = values.data.astype(object)
-        plain[np.ma.getmaskarray(values)] = None
-        return plain
+    values = unmasked(values, object)
     mixed = isinstance(values, (list, tuple)) and any(
         item is None or isinstance(item, (str, bool)) for item in values
     )

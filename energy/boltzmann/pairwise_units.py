@@ -17,8 +17,8 @@ from energy.boltzmann.factors import pairs_as_factors, pairs_of
 from energy.boltzmann.units import checked_couplings, checked_mask, checked_units
 from energy.energy_model import EnergyModel
 from inference.exact.graph import FactorGraph
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensor
+from inference.memory import require_memory
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.binary.law import PairLaw
 from inference.sampling.binary.layout import PairLayout
@@ -52,12 +52,8 @@ class PairwiseUnits(EnergyModel):
 
     def __init__(self, n_units: int, temperature: float, mask: Values | None) -> None:
         super().__init__()
-        needed, free = 8 * COPIES * n_units**2, free_memory()
-        if needed > free:
-            raise ValueError(
-                f"{n_units:,} units need {readable_bytes(needed)}, but {readable_bytes(free)} are "
-                "free; a sparse graph that large is an IsingModel"
-            )
+        what = f"the matrix between {n_units:,} units"
+        require_memory(8 * COPIES * n_units**2, what, "a sparse graph that large is an IsingModel")
         self.temperature = temperature
         nothing = torch.zeros(n_units, n_units, dtype=torch.float64)
         self.weights = nn.Parameter(nothing, requires_grad=False)

@@ -15,8 +15,8 @@ from torch import Tensor
 from energy.hopfield.fields import DenseFields, Fields, OverlapFields
 from energy.hopfield.recall import Update, follow
 from energy.hopfield.rules import StorageRule, pseudo_inverse, storkey
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensors, as_whole, check_choice, check_finite
+from inference.memory import require_memory
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 
@@ -252,11 +252,8 @@ def _pattern_counts(n_units: int, loads: Sequence[float] | Tensor) -> list[int]:
 def _check_memory(n_units: int, n_patterns: int, rule: StorageRule) -> None:
     """Refuse what would not fit."""
     needed = 12 * n_units * n_patterns + (0 if rule == "hebbian" else 32 * n_units**2)
-    if needed > free_memory():
-        raise ValueError(
-            f"n_units = {n_units:,} with {n_patterns:,} patterns needs about "
-            f"{readable_bytes(needed)}, but {readable_bytes(free_memory())} are free"
-        )
+    what = f"n_units = {n_units:,} with {n_patterns:,} patterns"
+    require_memory(needed, what, "use fewer units or patterns")
 
 
 def _random_spins(rows: int, columns: int, generator: torch.Generator) -> Tensor:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from inference.exact.memory import free_memory, readable_bytes, readable_count
 from inference.inputs import as_whole
+from inference.memory import readable_count, require_memory
 
 __all__ = ["checked_shape", "lattice_edges"]
 
@@ -30,12 +30,9 @@ def checked_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     if not given:
         raise ValueError("shape must have at least one side")
     sides = tuple([as_whole("shape", side, least=1) for side in given])
-    needed, free = 8 * HELD * math.prod(sides) * len(sides), free_memory()
-    if needed > free:
-        raise ValueError(
-            f"shape has {readable_count(math.prod(sides))} sites, whose edges need "
-            f"{readable_bytes(needed)}, but {readable_bytes(free)} are free"
-        )
+    sites = math.prod(sides)
+    what = f"shape, with the edges of {readable_count(sites)} sites,"
+    require_memory(8 * HELD * sites * len(sides), what, "use shorter sides")
     return sides
 
 

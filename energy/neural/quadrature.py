@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole
+from inference.memory import require_memory
 
 __all__ = ["POINTS_PER_AXIS", "grid_limits", "grid_log_partition", "grid_points"]
 
@@ -65,11 +65,8 @@ def grid_points(limits: Sequence[tuple[float, float]], points: int, like: Tensor
         if not (-math.inf < low < high < math.inf):
             raise ValueError(f"limits must be finite and rising, found {(low, high)}")
     needed = 6 * points ** len(limits) * len(limits) * like.element_size()
-    if needed > free_memory():
-        raise ValueError(
-            f"{points ** len(limits):,} points need about {readable_bytes(needed)}, "
-            f"{readable_bytes(free_memory())} are free; take fewer points"
-        )
+    what = f"a grid of {points ** len(limits):,} points"
+    require_memory(needed, what, "take fewer points", like.device)
     axes = [torch.linspace(*pair, points, dtype=like.dtype, device=like.device) for pair in limits]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from generative.metrics.samples import read_samples
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values
+from inference.memory import require_memory
 from inference.transport import earth_movers_distance, sliced_wasserstein
 
 __all__ = ["wasserstein_distance"]
@@ -93,10 +93,8 @@ def _transport(cost: Tensor) -> Tensor:
 
 def _check_memory(n: int, m: int, each: int) -> None:
     """Refuse costs that would not fit."""
-    needed, free = n * m * each, free_memory()
-    if needed > free:
-        raise ValueError(
-            f"x and y must fit in memory with all costs, found {n} and {m} rows, which need about "
-            f"{readable_bytes(needed)} of {readable_bytes(free)}; pass fewer rows (samples of "
-            "equal size need least) or use sliced_wasserstein"
-        )
+    require_memory(
+        n * m * each,
+        f"a table of the costs between {n} rows of x and {m} of y",
+        "pass fewer rows (samples of equal size need least) or use sliced_wasserstein",
+    )

@@ -110,7 +110,8 @@ def belief_propagation(
         schedule: "synchronous" renews all messages in every round, "residual" the quarter that
             would change most.
         max_iterations: most rounds.
-        tolerance: largest change of a message, whose entries sum to one, that counts as none;
+        tolerance: largest change of a message, whose entries sum to one, that counts as none (in
+            damped rounds a quarter of that of its logarithms, relative where they exceed one);
             None is 1e-9 (1e-6 for arrays in float32), and on trees and for maxima hardly more
             than rounding, 1e-13 (1e-7).
         gradient: how results depend on the factors. "unrolled" differentiates the rounds that

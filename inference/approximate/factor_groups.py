@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.memory import require_memory
 
 __all__ = ["FactorGroup", "FactorGroups", "check_fits", "group_factors"]
 
@@ -210,13 +210,12 @@ def check_fits(entries: int, device: torch.device) -> None:
     Raises:
         ValueError: then, with the size.
     """
-    needed = COPIES * 8 * entries
-    if device.type == "cpu" and needed > (free := free_memory()):
-        raise ValueError(
-            f"the factors' tables have {entries:,} entries: an iteration needs about "
-            f"{readable_bytes(needed)}, but {readable_bytes(free)} are free; use fewer rows of "
-            "evidence at a time or smaller factors"
-        )
+    require_memory(
+        COPIES * 8 * entries,
+        f"an iteration over factors' tables of {entries:,} entries",
+        "use fewer rows of evidence at a time or smaller factors",
+        device,
+    )
 
 
 def _last(count: int) -> list[int]:

@@ -99,6 +99,10 @@ class LinearMessages:
         """Largest change of an entry of every message, (B, 2E)."""
         return (new - old).abs_().amax(2).flatten(1)
 
+    def log_change(self, new: Tensor, old: Tensor) -> Tensor:
+        """A quarter of the largest relative change of an entry, (B, 2E)."""
+        return ((new - old).abs_() / torch.maximum(new, old) / 4).amax(2).flatten(1)
+
     def select(self, chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
         """The new message where it is chosen (B, 2E), else the old one."""
         return torch.where(chosen.view(len(new), 2, 1, -1), new, old)

@@ -131,6 +131,14 @@ class LogMessages:
         found = gap.new_zeros((len(gap), self.n_messages))
         return found.scatter_reduce(1, self._owner.expand(len(gap), -1), gap, "amax")
 
+    def log_change(self, new: Tensor, old: Tensor) -> Tensor:
+        """A quarter of the largest change of a logarithm, relative beyond one, (B, n_messages)."""
+        new, old = new.detach(), old.detach()
+        gap = (new - old).abs() / old.abs().clamp_min(1.0) / 4
+        gap = gap.masked_fill(new == old, 0.0).masked_fill((new == -math.inf) & (old > new), 1.0)
+        found = gap.new_zeros((len(gap), self.n_messages))
+        return found.scatter_reduce(1, self._owner.expand(len(gap), -1), gap, "amax")
+
     def mix(self, new: Tensor, old: Tensor, damping: float) -> Tensor:
         """Geometric mean of new and old messages; a new zero stays a zero."""
         impossible = new == -math.inf

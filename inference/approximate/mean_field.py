@@ -79,7 +79,7 @@ def mean_field(
 
     ``log_partition`` is the bound, of the best start. Its gradient by the log potentials is the
     one at the optimum; the marginals have none. Where hard zeros leave no possible law within
-    reach, the bound is -inf.
+    reach, the bound is -inf; marginals of blocks that have none are NaN.
 
     Arguments:
         graph: a factor graph, or a pairwise model as arrays.

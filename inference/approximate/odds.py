@@ -155,6 +155,10 @@ class OddsMessages:
         """Change of every message as a probability, (B, 2E)."""
         return ((new - old).abs() / ((1 + new) * (1 + old))).flatten(1)
 
+    def log_change(self, new: Tensor, old: Tensor) -> Tensor:
+        """A quarter of the relative change, (B, 2E): that as a probability where odds are even."""
+        return ((new - old).abs() / torch.maximum(new, old) / 4).flatten(1)
+
     def select(self, chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
         """The new message where it is chosen (B, 2E), else the old one."""
         return torch.where(chosen.view_as(new), new, old)

@@ -56,6 +56,7 @@ class PairwiseArrays:
     def __post_init__(self) -> None:
         _check_logs("log_unary", self.log_unary, (2, 3), "(n, q) or (B, n, q)")
         _check_logs("log_tables", self.log_tables, (2, 3, 4), "(q, q), (E, q, q) or (B, E, q, q)")
+        _check_filled("log_unary", self.log_unary)
         n, q = self.log_unary.shape[-2:]
         shape = tuple(self.edges.shape)
         if self.edges.dtype not in (torch.int32, torch.int64) or shape[1:] != (2,):
@@ -70,7 +71,7 @@ class PairwiseArrays:
             )
         sizes = {len(self.log_unary)} if self.log_unary.ndim == 3 else set()
         sizes |= {len(self.log_tables)} if self.log_tables.ndim == 4 else set()
-        if len(sizes) > 1:
+        if len(sizes) > 1 or 0 in sizes:
             raise ValueError(f"log_unary and log_tables have batches of {sorted(sizes)} rows")
         _check_edges(self.edges, n)
 
@@ -126,6 +127,7 @@ class IsingGrid:
             _check_logs(name, getattr(self, name), (2, 3), "(H, W) or (B, H, W)")
             if not bool(getattr(self, name).detach().isfinite().all()):
                 raise ValueError(f"{name} must be finite; PairwiseArrays takes hard zeros")
+        _check_filled("field", self.field)
         height, width = self.field.shape[-2:]
         wanted = {"right": (height, width - 1), "down": (height - 1, width)}
         for name, shape in wanted.items():
@@ -133,7 +135,7 @@ class IsingGrid:
             if found[-2:] != shape:
                 raise ValueError(f"{name} must be (..., {shape[0]}, {shape[1]}), found {found}")
         sizes = {len(x) for x in (self.field, self.right, self.down) if x.ndim == 3}
-        if len(sizes) > 1:
+        if len(sizes) > 1 or 0 in sizes:
             raise ValueError(f"field, right and down have batches of {sorted(sizes)} rows")
 
     @property
@@ -243,6 +245,12 @@ def _check_logs(name: str, value: Any, axes: tuple[int, ...], shape: str) -> Non
         raise ValueError(f"{name} must be {shape}, found shape {tuple(value.shape)}")
     if not bool((value.detach() < torch.inf).all()):
         raise ValueError(f"{name} holds NaN or +inf; logarithms must be finite or -inf")
+
+
+def _check_filled(name: str, value: Tensor) -> None:
+    """Refuse a model of no variables, no states or no rows."""
+    if not value.numel():
+        raise ValueError(f"{name} has an empty axis: shape {tuple(value.shape)}")
 
 
 def _check_edges(edges: Tensor, n: int) -> None:

@@ -52,6 +52,10 @@ class Kernel(Protocol[State]):
         """Every message anew."""
         ...
 
+    def log_change(self, new: State, old: State) -> Tensor:
+        """A quarter of the largest change of a logarithm, relative beyond one, (B, n_messages)."""
+        ...
+
     def mix(self, new: State, old: State, damping: float) -> State:
         """Something between new and old messages."""
         ...
@@ -113,7 +117,8 @@ class Damping:
             self._best, self._since = residual, iteration
         elif iteration - self._since >= PATIENCE and self._stage + 1 < len(LADDER):
             self._stage += 1
-            self._best, self._since = residual, iteration
+            # Damped rounds are measured in other units.
+            self._best, self._since = float("inf"), iteration
 
 
 def iterate(
@@ -143,7 +148,9 @@ def iterate(
             new = kernel.step(state)
             look = iteration % kernel.check_every == 0 or iteration == max_iterations
             if look or schedule == "residual":
-                change = kernel.change(new, state)
+                # Undamped, a message that is all but sure has gone all its way in one round.
+                # Damped, it creeps on in its logarithm, which may yet outweigh the others'.
+                change = (kernel.log_change if damping.value else kernel.change)(new, state)
                 residual = change.amax(1) if change.shape[1] else change.new_zeros(rows)
                 if schedule == "residual" and change.shape[1]:
                     new = kernel.select(_largest(change), new, state)

@@ -215,6 +215,11 @@ class _BlockLaw:
         found = q.new_zeros((self._rows, *model.places.shape))
         for number, (graph, _, _, _) in enumerate(self._blocks):
             self._tell(number, self._field(number, q))
+            # An impossible block has no marginals, and would blame the evidence of its own graph.
+            if bool((graph.log_partition().detach() == -torch.inf).all()):
+                for name in graph.cardinalities:
+                    found[:, self._problem.number(name, "blocks")] = torch.nan
+                continue
             for name, law in graph.marginals().items():
                 variable = self._problem.number(name, "blocks")
                 found[:, variable, : law.shape[-1]] = law.detach()
@@ -266,7 +271,7 @@ def _merged(factor: Factor, parts: Sequence[Part]) -> Tensor:
 
 def _refuse_zeros(factor: Factor, blocks: Sequence[Sequence[str]], parts: Sequence[Part]) -> None:
     """Refuse a hard zero between blocks: independent blocks could not respect it."""
-    if bool((factor.log_values.detach() == -torch.inf).any()):
+    if len(parts) > 1 and bool((factor.log_values.detach() == -torch.inf).any()):
         first, second = [list(blocks[block])[:3] for block, _ in parts[:2]]
         raise ValueError(
             f"blocks must hold every factor with hard zeros in one block, found one over "

@@ -89,7 +89,8 @@ def tree_reweighted(
             uniform.
         damping: share of the old message, in [0, 1).
         max_iterations: most rounds of messages per run.
-        tolerance: largest change of a message that counts as none.
+        tolerance: largest change of a message, whose entries sum to one, that counts as none (in
+            damped rounds a quarter of that of its logarithms, relative where they exceed one).
         progress: True, False, or None: a bar if on a terminal.
 
     Raises:

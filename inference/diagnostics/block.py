@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inference.diagnostics.autocovariance import Chains, centred, effective_size
 from inference.diagnostics.ranks import folded_scores, normal_scores, order_of, sorted_quantile
-from inference.exact.memory import free_memory, readable_bytes
-from inference.inputs import Values
+from inference.inputs import Values, as_tensor
+from inference.memory import require_memory
 
 __all__ = ["LEAST_DRAWS", "Block", "as_draws", "per_dimension"]
 
@@ -144,23 +143,16 @@ def as_draws(x: Values, least: int = LEAST_DRAWS) -> Tensor:
         least: the smallest number of draws per chain.
 
     Raises:
-        TypeError: if ``x`` does not hold real numbers.
-        ValueError: if it has fewer axes or draws than needed, or no chain.
+        TypeError: if ``x`` does not hold real numbers or is sparse.
+        ValueError: if it is ragged, has fewer axes or draws than needed, or no chain.
 
     Example:
         >>> as_draws([[1, 2, 3, 4]]).shape
         torch.Size([1, 4])
     """
-    if isinstance(x, Tensor):
-        draws = x.detach()
-    else:
-        array = np.asarray(x)
-        if array.dtype.kind not in "buif":
-            raise TypeError(
-                f"x must hold real numbers, found {type(x).__name__} of dtype {array.dtype}; "
-                "pass a tensor, an array or nested lists of numbers"
-            )
-        draws = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+    draws = as_tensor("x", x).detach()
+    if draws.layout is not torch.strided:
+        raise TypeError("x must be dense, found a sparse tensor; pass x.to_dense()")
     if draws.is_complex():
         raise TypeError(f"x must hold real numbers, found dtype {draws.dtype}; pass x.real")
     if draws.ndim < 2:
@@ -202,12 +194,8 @@ def per_dimension(
     """
     draws = as_draws(x, least)
     chains, length, *event = draws.shape
-    need = 8 * ARRAYS * chains * length
-    if draws.device.type == "cpu" and need > 2**30 and need > free_memory():
-        raise ValueError(
-            f"x has {chains} chains of {length} draws; judging one dimension takes "
-            f"{readable_bytes(need)}, {readable_bytes(free_memory())} are free; thin the chains"
-        )
+    what = f"judging one dimension of x, {chains} chains of {length} draws,"
+    require_memory(8 * ARRAYS * chains * length, what, "thin the chains", draws.device)
     flat = draws.reshape(chains, length, -1)
     width = max(1, (NEAR if flat.device.type == "cpu" else FAR) // (chains * length))
     # At least one block, so that the statistic says what comes before the dimensions.

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,9 +67,12 @@ def check_of(of: Of) -> None:
     Raises:
         ValueError: then.
     """
-    if of in ("mean", "sd"):
-        return
-    if isinstance(of, (str, bool)) or not 0 < of < 1:
+    if isinstance(of, str):
+        known = of in ("mean", "sd")
+    else:
+        known = isinstance(of, (Real, np.ndarray, Tensor)) and not isinstance(of, bool)
+        known = known and np.ndim(of) == 0 and 0 < float(of) < 1
+    if not known:
         raise ValueError(f'of must be "mean", "sd" or a quantile between 0 and 1, found {of!r}')
 
 

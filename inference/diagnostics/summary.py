@@ -143,7 +143,7 @@ def summarize(x: Values, *, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> S
         The table, which prints itself; its columns are (*event,) float64.
 
     Raises:
-        TypeError: if ``x`` does not hold real numbers.
+        TypeError: if ``x`` does not hold real numbers, or ``quantiles`` is no list.
         ValueError: if there are fewer than 4 draws per chain, or a share is outside [0, 1].
 
     Reference:
@@ -158,6 +158,8 @@ def summarize(x: Values, *, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> S
                 mean     mcse      sd       50%   rhat  ess_bulk  ess_tail
         x  -0.006583  0.01581  0.9934  -0.01823  1.000      3960      3611
     """
+    if isinstance(quantiles, (str, float, int)):
+        raise TypeError(f"quantiles must be a list of shares, found {quantiles!r}")
     shares = [float(share) for share in quantiles]
     if not all([0 <= share <= 1 for share in shares]):
         raise ValueError(f"quantiles must be shares between 0 and 1, found {shares}")
@@ -171,7 +173,7 @@ def summarize(x: Values, *, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> S
         return torch.stack([*before, *middle, *after, block.mean_size])
 
     *table, mean_size = per_dimension(draws, statistics)
-    names = ["mean", "mcse", "sd", *[f"{100 * share:g}%" for share in shares]]
+    names = ["mean", "mcse", "sd", *[f"{100 * share:.12g}%" for share in shares]]
     columns = dict(zip([*names, "rhat", "ess_bulk", "ess_tail"], table, strict=True))
     reasons = _reasons(columns, mean_size, chains, length)
     for name, size in (("mcse", mean_size), ("ess_bulk", None), ("ess_tail", None)):

@@ -142,7 +142,7 @@ def _single_rows(
             # Finite for an all-zero likelihood, which needs no care: its row is impossible.
             smallest = np.where(weight > 0, weight, np.inf).min(axis=-1)
             largest = np.maximum(weight.max(axis=-1), np.finfo(float).tiny)
-            low += np.log(np.minimum(smallest, largest) / largest)
+            low += np.log(np.minimum(smallest, largest)) - np.log(largest)
         chosen = np.flatnonzero(low < -program.layout.margin)
     if not len(chosen):
         return

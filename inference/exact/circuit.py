@@ -90,7 +90,8 @@ class Circuit:
         self._collect(tables, np.add)
 
         def race(entries: np.ndarray) -> np.ndarray:
-            with np.errstate(divide="ignore"):
+            # Who is impossible, or all but, never arrives.
+            with np.errstate(divide="ignore", over="ignore"):
                 return generator.standard_exponential(len(entries)) / entries
 
         return self._choose(race), self._row_logs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from inference.exact.flat import FlatProgram
 from inference.exact.flat_layout import flat_layout
 from inference.exact.joint import JointTable
 from inference.exact.maximum import decode
-from inference.exact.memory import free_memory, readable_bytes
 from inference.exact.plan import MERGE_ALLOWANCE, Plan, Query, Scopes, make_plan
 from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
@@ -25,6 +25,7 @@ from inference.exact.recent import Recent
 from inference.exact.sample import ancestral_draws, run_draws, tree_draws
 from inference.exact.semiring import MAX_LOG, SUM_LINEAR, SUM_LOG, Semiring
 from inference.exact.structure import Structure
+from inference.memory import free_memory, readable_bytes
 
 __all__ = ["ExactEngine"]
 
@@ -58,6 +59,10 @@ class ExactEngine:
     def __init__(
         self, structure: Structure, names: Sequence[str], memory_limit: int | None = None
     ) -> None:
+        if memory_limit is not None and not isinstance(memory_limit, Real):
+            raise TypeError(
+                f"memory_limit must be a number of bytes or None, found {memory_limit!r}"
+            )
         self.structure = structure
         self.names = tuple(names)
         self.memory_limit = memory_limit
@@ -147,10 +152,10 @@ class ExactEngine:
         """Upward pass in linear tables, or in log space where those could lose entries."""
         try:
             bound = self._bind(query, SUM_LINEAR, allowance)
-            return bound, bound.collect(posed.states, posed.weights)
+            return bound, bound.collect(posed)
         except UnderflowRisk:
             bound = self._bind(query, SUM_LOG, allowance)
-            return bound, bound.collect(posed.states, posed.weights)
+            return bound, bound.collect(posed)
 
     def _joint_table(self, posed: Posed) -> JointTable | None:
         """The table of all joint states, where it is small and this evidence safe in it."""
@@ -276,7 +281,7 @@ class ExactEngine:
             if not posed.possible:
                 return None
             bound = self._bind(_query(posed, (), everything=True), MAX_LOG)
-            value = bound.collect(posed.states, posed.weights)
+            value = bound.collect(posed)
             if value == -math.inf:
                 return None
             codes = np.zeros(len(potentials.cards), dtype=np.int64)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from inference.exact.evidence import Variables
 from inference.exact.factor import Factor
-from inference.exact.memory import free_memory, readable_bytes
 from inference.logspace import logsumexp
+from inference.memory import free_memory, readable_bytes
 
 __all__ = ["EnumeratedLaw", "enumerate_law", "enumerate_states"]
 

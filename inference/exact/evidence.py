@@ -6,13 +6,15 @@ a likelihood vector (card,) or (B, card) of floats (soft evidence).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from inference.inputs import unmasked
 
 __all__ = ["Evidence", "Variables", "is_pandas"]
 
@@ -63,6 +65,11 @@ class Variables:
     """
 
     def __init__(self, states: Mapping[str, int | Sequence[str]]) -> None:
+        if not isinstance(states, Mapping):
+            raise TypeError(
+                "states must map variable names to their numbers of states or labels, found "
+                f"{type(states).__name__}"
+            )
         self.labels: dict[str, tuple[str, ...] | None] = {}
         cards = []
         for name, given in states.items():
@@ -160,7 +167,7 @@ class Variables:
             seen: dict[object, int] = {}
             codes = np.empty(array.shape, dtype=np.int64)
             for i, state in enumerate(array.tolist()):
-                if state not in seen:
+                if not isinstance(state, Hashable) or state not in seen:
                     missing = state is None or type(state).__name__ == "NAType"
                     missing = missing or (isinstance(state, float) and state != state)
                     seen[state] = -1 if missing else self.code(variable, state, argument)
@@ -207,7 +214,10 @@ class Variables:
                 continue
             array = _as_array(value, name)
             if array.ndim == 0:
-                code = self.code(variable, array.item())
+                # A row of a frame holds what its columns do: codes as floats, and gaps.
+                row = is_pandas(given)
+                code = self.codes(variable, array[None])[0] if row else array.item()
+                code = self.code(variable, code)
                 if code >= 0:
                     states[variable] = code
             elif array.dtype.kind == "f" and not is_pandas(value):
@@ -288,6 +298,7 @@ def _as_array(value: Any, name: str) -> np.ndarray:
         tensor = value.detach().cpu()
         # numpy has no bfloat16.
         return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    value = unmasked(value, object)
     try:
         return np.asarray(value, dtype=object if _has_labels(value) else None)
     except ValueError as error:

@@ -8,7 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from inference.exact.bounds import UnderflowRisk
 from inference.exact.plan import Plan
+from inference.exact.posed import Posed
 from inference.exact.potentials import Potentials
 from inference.exact.program import TreeProgram
 from inference.exact.semiring import SUM_LINEAR, Semiring
@@ -55,20 +57,17 @@ class BoundPlan:
         self._clique_of: dict[int, tuple[int, ...]] | None = None
         self._where: tuple[np.ndarray | None, int, list[tuple[int, int, int]]] | None = None
 
-    def collect(self, states: Mapping[int, int], weights: Mapping[int, np.ndarray]) -> float:
+    def collect(self, posed: Posed) -> float:
         """Upward pass of all groups; return the log of the total of the product of all tables.
-
-        Arguments:
-            states: state of every observed variable.
-            weights: linear likelihood of every weighted variable, largest entry one.
 
         Raises:
             UnderflowRisk: linear tables cannot be trusted for these numbers.
         """
+        if self.semiring.linear and posed.tiny:
+            raise UnderflowRisk
+        states = posed.states
+        weights = posed.weights if self.semiring.linear else posed.log_weights
         total = 0.0
-        if not self.semiring.linear:
-            with np.errstate(divide="ignore"):
-                weights = {v: np.log(weight) for v, weight in weights.items()}
         for factor, scope in self._constants:
             total += self.potentials.log_entry(factor, [states.get(v, 0) for v in scope])
         for program in self.programs:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -115,10 +115,15 @@ class Factor:
 
     def __mul__(self, other: Factor) -> Factor:
         """Multiply factors over the union of their scopes."""
+        if not isinstance(other, Factor):
+            return NotImplemented
         cards = self.cardinalities
         for name, card in other.cardinalities.items():
             if cards.get(name, card) != card:
                 raise ValueError(f"{name!r} has {cards[name]} and {card} states in two factors")
+        batches = [len(factor.log_values) for factor in (self, other) if factor.batched]
+        if len({*batches, 1}) > 2:
+            raise ValueError(f"the factors are batches of different sizes: {batches}")
         scope = self.scope + tuple([name for name in other.scope if name not in self.scope])
         return Factor(scope, self._spread(scope) + other._spread(scope))
 
@@ -129,18 +134,22 @@ class Factor:
         lead = tuple(own.log_values.shape[: own.log_values.ndim - len(own.scope)])
         return own.log_values.reshape(lead + tuple([cards.get(name, 1) for name in scope]))
 
-    def marginalize(self, names: str | Iterable[str]) -> Factor:
-        """Sum variables out."""
+    def _without(self, names: str | Iterable[str]) -> tuple[tuple[int, ...], list[str]]:
+        """Axes of some variables, and the names of the others."""
         names = [names] if isinstance(names, str) else list(names)
         axes = tuple([self._axis(name) for name in names])
-        kept = [name for name in self.scope if name not in names]
+        if len(set(axes)) != len(axes):
+            raise ValueError(f"names has a variable twice: {names}")
+        return axes, [name for name in self.scope if name not in names]
+
+    def marginalize(self, names: str | Iterable[str]) -> Factor:
+        """Sum variables out."""
+        axes, kept = self._without(names)
         return Factor(kept, logsumexp(self.log_values, axes) if axes else self.log_values)
 
     def maximize(self, names: str | Iterable[str]) -> Factor:
         """Maximise over variables."""
-        names = [names] if isinstance(names, str) else list(names)
-        axes = tuple([self._axis(name) for name in names])
-        kept = [name for name in self.scope if name not in names]
+        axes, kept = self._without(names)
         return Factor(kept, self.log_values.amax(axes) if axes else self.log_values)
 
     def condition(self, states: Mapping[str, int]) -> Factor:
@@ -149,6 +158,8 @@ class Factor:
         cards = self.cardinalities
         for name, state in states.items():
             self._axis(name)
+            if isinstance(state, bool) or not isinstance(state, SupportsIndex):
+                raise TypeError(f"the state of {name!r} must be a whole number, found {state!r}")
             if not 0 <= int(state) < cards[name]:
                 raise ValueError(f"state {state} of {name!r} is outside 0..{cards[name] - 1}")
         index = [states.get(name, slice(None)) for name in self.scope]

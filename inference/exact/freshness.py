@@ -41,8 +41,10 @@ class Snapshot:
 
 
 def _mark(tensor: Tensor) -> tuple[object, ...]:
-    counted = (tensor._version, tensor.data_ptr()) if _is_counted(tensor) else None
-    return counted, tensor.dtype, tensor.device
+    place = None
+    if _is_counted(tensor):
+        place = tensor._version, tensor.data_ptr(), tensor.shape, tensor.stride()
+    return place, tensor.dtype, tensor.device
 
 
 def _is_counted(tensor: Tensor) -> bool:

@@ -186,6 +186,12 @@ class FactorGraph:
         if self._batch is None and not current:
             parts = [f.log_values.detach().cpu().double().reshape(-1) for f in self.factors]
             logs = torch.cat(parts).numpy() if parts else np.zeros(0)
+            if not (logs < np.inf).all():
+                wrong = [f for f in self.factors if not bool((f.log_values < torch.inf).all())]
+                raise ValueError(
+                    f"log_values of the factor over {wrong[0].scope} hold NaN or +inf by now; "
+                    "write logarithms that are finite or -inf"
+                )
             free = np.zeros(sum([self._variables.cards[v] for v in self._free]))
             self._engine.load(*scaled(self._engine.structure, np.concatenate([logs, free])))
             self._snapshot = Snapshot(tensors)
@@ -208,6 +214,9 @@ class FactorGraph:
         total = log_evidence_recorded(self._engine, self._log_tables(), given, probes)
         return total if self._batch is None else total.expand(self._batch)
 
+    # The caller may record nothing, or be in inference mode: these gradients are needed anyway.
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def _marginals_of_batch(self, given: Evidence, numbers: Sequence[int]) -> dict[str, Tensor]:
         """Marginals of a batch of graphs, as gradients of log Z."""
         cards, rows = self._variables.cards, self._batch
@@ -225,14 +234,12 @@ class FactorGraph:
                 if v not in observed | single
             ]
         )
-        with torch.enable_grad():
-            total = self._log_partition_recorded(given, probes)
-            whole = total.sum()
+        total = self._log_partition_recorded(given, probes)
         impossible = total.detach().isneginf()
         for v in (observed | single) & found.keys():
             found[v][:, int(given.states[v]) if v in observed else 0] = 1.0
         if probes:
-            gradients = torch.autograd.grad(whole, [probe for _, probe in probes])
+            gradients = torch.autograd.grad(total.sum(), [probe for _, probe in probes])
             found |= {v: g for ((v,), _), g in zip(probes, gradients, strict=True)}
         names = self._variables.names
         return {names[v]: found[v].masked_fill(impossible[:, None], torch.nan) for v in numbers}

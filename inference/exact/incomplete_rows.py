@@ -17,10 +17,10 @@ import numpy as np
 from inference.exact.circuit import Circuit
 from inference.exact.circuit_layout import CircuitLayout, circuit_layout
 from inference.exact.clique_tables import CliqueTables
-from inference.exact.memory import free_memory, readable_bytes, readable_count
 from inference.exact.order import check_width, interaction_graph, min_fill
 from inference.exact.structure import Structure
 from inference.exact.tree import JunctionTree, build_tree
+from inference.memory import free_memory, readable_bytes, readable_count
 
 __all__ = ["IncompleteRows", "RowCliques"]
 

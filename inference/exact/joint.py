@@ -73,6 +73,8 @@ class JointTable:
         """Whether likelihoods leave the products within range."""
         if not posed.weights:
             return True
+        if posed.tiny:
+            return False
         low = sum([log_smallest(weight) for weight in posed.weights.values()])
         return self._low + low >= SAFE_LOG
 

@@ -102,7 +102,7 @@ def _collect_group(group: Group, operands: list[list[Tensor]]) -> list[Tensor]:
         residual = tree.residuals[c]
         message = logsumexp(table, tuple(range(1, residual + 1)))
         if parent < 0:
-            totals.append(message if message.shape[0] > 1 else message[0])
+            totals.append(message[0] if len(message) == 1 else message)
         else:
             separator = list(tree.cliques[c][residual:])
             operands[parent].append(_align(message, separator, axis[parent], True))

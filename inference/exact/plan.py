@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from inference.exact.memory import free_memory, readable_bytes, readable_count
 from inference.exact.order import (
     Elimination,
     check_width,
@@ -22,6 +21,7 @@ from inference.exact.order import (
 )
 from inference.exact.structure import Structure, bits
 from inference.exact.tree import JunctionTree, build_tree
+from inference.memory import free_memory, readable_bytes, readable_count
 
 __all__ = ["Group", "Plan", "Query", "Scopes", "make_plan"]
 
@@ -96,7 +96,6 @@ class Plan:
         structure: cardinalities and scopes, after impossible states were dropped.
         constants: factors whose variables are all observed: plain numbers.
         groups: the junction forests.
-        bytes: memory of the largest group's tables.
     """
 
     query: Query

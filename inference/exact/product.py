@@ -35,27 +35,27 @@ class Operand:
     scratch: bool = False
 
 
-def _union_size(a: Operand, b: Operand, shape: Sequence[int]) -> int:
+def _union_size(a: Operand, b: Operand) -> int:
     return prod(map(max, a.array.shape, b.array.shape))
 
 
-def _first_pair(operands: Sequence[Operand], shape: Sequence[int]) -> tuple[int, int, int]:
+def _first_pair(operands: Sequence[Operand]) -> tuple[int, int, int]:
     """The first two operands: for tables so small that only the number of calls counts."""
     last = len(operands) - 1
-    return _union_size(operands[0], operands[last], shape), 0, last
+    return _union_size(operands[0], operands[last]), 0, last
 
 
-def _cheapest_pair(operands: Sequence[Operand], shape: Sequence[int]) -> tuple[int, int, int]:
+def _cheapest_pair(operands: Sequence[Operand]) -> tuple[int, int, int]:
     """The pair whose product is the smallest table: (size, i, j)."""
     if len(operands) > 8:
         # Many operands: neighbours in size order are good enough, and quick to find.
         ranked = sorted(range(len(operands)), key=lambda i: operands[i].array.size)
         i, j = sorted(ranked[:2])
-        return _union_size(operands[i], operands[j], shape), i, j
+        return _union_size(operands[i], operands[j]), i, j
     best = (0, 0, 0)
     for j in range(1, len(operands)):
         for i in range(j):
-            size = _union_size(operands[i], operands[j], shape)
+            size = _union_size(operands[i], operands[j])
             if not best[0] or size < best[0]:
                 best = (size, i, j)
     return best
@@ -74,7 +74,7 @@ def fold(
     if choose is _first_pair:
         operands.sort(key=lambda operand: operand.array.size)
     while len(operands) > 1:
-        size, i, j = choose(operands, shape)
+        size, i, j = choose(operands)
         b, a = operands[j], operands[i]
         if kept is not None and size > max(kept, a.array.size, b.array.size):
             break

@@ -16,9 +16,11 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from inference.inputs import Values, as_tensor
+
 __all__ = ["Baseline", "MovingAverage", "leave_one_out", "score_function"]
 
-Baseline: TypeAlias = Tensor | float | Literal["leave-one-out"] | None
+Baseline: TypeAlias = Values | Literal["leave-one-out"] | None
 
 
 def score_function(log_probs: Tensor, rewards: Tensor, *, baseline: Baseline = None) -> Tensor:
@@ -163,15 +165,16 @@ def _values(baseline: Baseline, rewards: Tensor) -> Tensor | float:
                 f"baseline must be None, numbers or 'leave-one-out', found {baseline!r}"
             )
         return leave_one_out(rewards)
-    if not isinstance(baseline, Tensor):
-        return float(baseline)
+    values = as_tensor("baseline", baseline).detach().to(rewards)
     try:
-        return baseline.detach().expand(rewards.shape)
+        values = values.expand(rewards.shape)
     except RuntimeError:
         raise ValueError(
             f"baseline must broadcast to the rewards, which are {tuple(rewards.shape)}, "
-            f"found {tuple(baseline.shape)}"
+            f"found {tuple(values.shape)}"
         ) from None
+    _check_finite("baseline", values)
+    return values
 
 
 def _check(log_probs: Tensor, rewards: Tensor) -> None:
@@ -185,10 +188,15 @@ def _check(log_probs: Tensor, rewards: Tensor) -> None:
             "log_probs and rewards must both be (K, *batch) with at least one draw, found "
             f"{tuple(log_probs.shape)} and {tuple(rewards.shape)}"
         )
-    for name, value in (("log_probs", log_probs), ("rewards", rewards)):
-        if value.device.type == "cpu" and not torch.isfinite(value).all():
-            first = value[~value.isfinite()][0].item()
-            raise ValueError(
-                f"{name} must be finite, found {first}; a draw of probability zero cannot occur, "
-                "and an infinite reward has no finite estimate"
-            )
+    _check_finite("log_probs", log_probs)
+    _check_finite("rewards", rewards)
+
+
+def _check_finite(name: str, value: Tensor) -> None:
+    """Refuse what leaves no estimate; elsewhere than on the CPU the host would wait."""
+    if value.device.type == "cpu" and not torch.isfinite(value).all():
+        first = value[~value.isfinite()][0].item()
+        raise ValueError(
+            f"{name} must be finite, found {first}; a draw of probability zero cannot occur, "
+            "and an infinite reward has no finite estimate"
+        )

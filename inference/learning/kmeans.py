@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from inference.arrays import as_kind_of, index_like, namespace, to_double, to_working, zeros
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensors, as_whole, check_finite
 from inference.learning.em import check_tolerance
 from inference.learning.lloyd import Lloyd
 from inference.learning.points import Points, draw_rows
+from inference.memory import require_memory
 from inference.random import GeneratorLike, as_generator
 
 __all__ = ["KMeansResult", "k_means", "random_rows", "run_rounds", "scattered_rows"]
@@ -144,12 +144,8 @@ def _as_weights(weights: Values, points: Tensor) -> Tensor:
 def _check_memory(shape: torch.Size, n_clusters: int, n_init: int) -> None:
     """Refuse more than fits: the points three times, and four numbers per point and start."""
     n, d = shape
-    needed, free = 8 * (3 * n * (d + 1) + n_init * (4 * n + 4 * n_clusters * d)), free_memory()
-    if needed > free:
-        raise ValueError(
-            f"x with n_init={n_init} starts needs {readable_bytes(needed)}, and "
-            f"{readable_bytes(free)} are free; use fewer starts or points"
-        )
+    needed = 8 * (3 * n * (d + 1) + n_init * (4 * n + 4 * n_clusters * d))
+    require_memory(needed, f"x with n_init={n_init} starts", "use fewer starts or points")
 
 
 def run_rounds(

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import Values, as_tensor, as_whole
 from inference.learning.line_search import Trial, backtracking_search, wolfe_search
+from inference.memory import require_memory
 from inference.progress import progress_bar
 
 __all__ = ["Iterate", "Minimum", "minimize"]
@@ -200,12 +200,8 @@ class _Memory:
     """The last changes of x and of the gradient: the inverse Hessian as a product of vectors."""
 
     def __init__(self, x: Tensor, size: int) -> None:
-        need = 2 * size * x.numel() * x.element_size()
-        if x.device.type == "cpu" and need > free_memory():
-            raise ValueError(
-                f"memory={size} would hold {2 * size} vectors of {x.numel():,} numbers, "
-                f"{readable_bytes(need)}, but {readable_bytes(free_memory())} are free; lower it"
-            )
+        what = f"memory={size}, which is {2 * size} vectors of {x.numel():,} numbers,"
+        require_memory(2 * size * x.numel() * x.element_size(), what, "lower it", x.device)
         self._size = size
         self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []
         self._scale = 1.0
@@ -354,7 +350,7 @@ class _Run:
         # A function may mark its x for a gradient, and use one buffer for all that it returns.
         value, gradient = self._function(x.detach())
         self.evaluations += 1
-        gradient = torch.as_tensor(gradient, dtype=x.dtype, device=x.device).detach().clone()
+        gradient = as_tensor("the gradient", gradient).detach().to(x.device, x.dtype, copy=True)
         if gradient.shape != x.shape:
             raise ValueError(
                 f"the gradient must have the shape of x, {tuple(x.shape)}, "
@@ -388,7 +384,7 @@ def _as_point(start: Values) -> Tensor:
 
 def _as_penalty(l1: float | Values, x: Tensor) -> Tensor | None:
     """Weights of the L1 penalty like x; None if there is no penalty."""
-    weight = torch.as_tensor(l1, dtype=x.dtype, device=x.device).detach()
+    weight = as_tensor("l1", l1).detach().to(x.device, x.dtype)
     if weight.ndim and weight.shape != x.shape:
         raise ValueError(
             f"l1 must be one number or have one per coordinate, {tuple(x.shape)}, "

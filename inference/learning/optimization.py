@@ -25,6 +25,9 @@ __all__ = ["MakeOptimizer", "Method", "Optimization", "load_optimizer_state", "o
 
 Method: TypeAlias = Literal["adam", "adamw", "rmsprop", "sgd"]
 
+#: What the names of plain numbers in the state of an optimiser begin with.
+NUMBER = "number."
+
 #: From parameters to an optimiser of torch; its rates are the first ones of the schedule.
 MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -140,16 +143,29 @@ def _method_name(method: Method | MakeOptimizer) -> str:
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Moments and counts of an optimiser, by place of the parameter and name.
 
+    Plain numbers have "number." before that.
+
+    Raises:
+        TypeError: it keeps something that is no tensor and no number.
+
     Example:
         >>> optimizer_state(torch.optim.SGD([nn.Parameter(torch.ones(2))]))
         {}
     """
-    return {
-        f"{place}.{name}": x
-        for place, state in optimizer.state_dict()["state"].items()
-        for name, x in state.items()
-        if isinstance(x, Tensor)
-    }
+    found: dict[str, Tensor] = {}
+    for place, state in optimizer.state_dict()["state"].items():
+        for name, x in state.items():
+            if isinstance(x, Tensor):
+                found[f"{place}.{name}"] = x
+            elif isinstance(x, (int, float)):
+                dtype = torch.float64 if isinstance(x, float) else None
+                found[f"{NUMBER}{place}.{name}"] = torch.tensor(x, dtype=dtype)
+            elif x is not None:
+                raise TypeError(
+                    f"the optimizer keeps a {type(x).__name__} ({name}), which no checkpoint "
+                    "holds; learn without a checkpoint, or with another optimizer"
+                )
+    return found
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
@@ -168,16 +184,23 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, T
         {'0.momentum_buffer': tensor([1., 1.])}
     """
     parameters = [x for group in optimizer.param_groups for x in group["params"]]
-    by_place: dict[int, dict[str, Tensor]] = {}
+    by_place: dict[int, dict[str, Any]] = {}
     for key, x in state.items():
-        place, _, name = key.partition(".")
+        place, _, name = key.removeprefix(NUMBER).partition(".")
         own = parameters[int(place)] if int(place) < len(parameters) else None
-        if own is None or x.shape not in (own.shape, ()):
+        if own is None or not _fits(x.shape, own.shape):
             wanted = "no such parameter" if own is None else f"shape {tuple(own.shape)}"
             raise ValueError(
                 f"the optimizer's {name} of parameter {place} has shape {tuple(x.shape)}, "
                 f"but there is {wanted}; go on with the networks that it was written for"
             )
-        by_place.setdefault(int(place), {})[name] = x
+        value = x.item() if key.startswith(NUMBER) else x
+        by_place.setdefault(int(place), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": by_place, "param_groups": groups})
+
+
+def _fits(found: torch.Size, own: torch.Size) -> bool:
+    """Whether it is the shape of a parameter, or of means of one over some of its axes."""
+    axes = zip(found, own, strict=False)
+    return not found or (len(found) == len(own) and all(n in (1, size) for n, size in axes))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -232,10 +233,10 @@ def warm_up(
         >>> 8 < tuned.scale[1] / tuned.scale[0] < 10
         tensor(True)
     """
-    target = _target(kernel, position, target)
     as_whole("steps", steps, least=10)
     source = as_generator(generator, kernel.device)
     state = kernel.init(position)
+    target = _target(kernel, position, target)
     parts = windows(steps) if adapt_scale else [steps]
     tuned: Any = kernel
     first = torch.as_tensor(kernel.step_size, dtype=torch.float64, device=kernel.device).mean()
@@ -406,7 +407,7 @@ def _target(kernel: ContinuousKernel, position: Tensor, target: float | None) ->
 
 def _grid(betas: int | Iterable[float]) -> list[float]:
     """Inverse temperatures from 0 to 1."""
-    if isinstance(betas, int):
+    if isinstance(betas, int | np.integer):
         steps = as_whole("betas", betas, least=1)
         return [(step / steps) ** 2 for step in range(steps + 1)]
     grid = [float(beta) for beta in betas]

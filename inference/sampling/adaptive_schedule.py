@@ -15,8 +15,10 @@ from torch import Tensor
 
 from inference.inputs import as_whole
 from inference.progress import progress_bar
+from inference.random import GeneratorLike, as_generator
 from inference.sampling.annealed_path import rising
 from inference.sampling.kernel import S, TemperedLaw
+from inference.sampling.laws import Tempered, as_tempered_law
 from inference.sampling.resampling import Resampling
 
 __all__ = ["adaptive_schedule", "as_path"]
@@ -56,8 +58,8 @@ def as_path(
 
 
 def adaptive_schedule(
-    law: TemperedLaw[S],
-    generator: torch.Generator,
+    model: Tempered,
+    generator: GeneratorLike = None,
     *,
     chains: int = PILOTS,
     evenness: float = EVENNESS,
@@ -66,39 +68,43 @@ def adaptive_schedule(
 ) -> np.ndarray:
     """Inverse temperatures from 0 to 1, dense where the law changes fast.
 
-    .. math:: \\mathrm{cESS}(\\beta_k, \\beta_{k+1}) = 0.99\\, C
+    .. math:: \\mathrm{cESS}(\\beta_k, \\beta_{k+1}) = \\tau C
 
     A pilot takes steps that leave the weights of its chains that even; the schedule has the shape
     of its steps, every one cut into smaller ones, more where the path is long. Estimates must come
     from other chains: steps that follow the chains they are taken with bias them.
 
     Arguments:
-        law: the path of laws.
-        generator: of the pilot's draws.
+        model: an energy model, a path of laws, a compiled density, or a factor graph.
+        generator: of the pilot's draws: None, a seed or a generator.
         chains: of the pilot.
-        evenness: share of chains that stay effective in one step of the pilot.
+        evenness: tau, the share of chains that stay effective in one step of the pilot, between 0
+            and 1.
         refine: steps of the schedule per step of the pilot; by default three, or more.
         progress: a bar; None shows it on a terminal.
 
     Raises:
-        ValueError: no chain starts at a possible state, a log density is NaN, or the pilot does
-            not reach 1.
+        TypeError: a model without a path of laws.
+        ValueError: no chain starts at a possible state, a log density is NaN, the pilot does not
+            reach 1, or an evenness that is no share.
 
     Reference:
         Zhou, Johansen & Aston 2016, "Toward automatic model comparison: an adaptive sequential
         Monte Carlo approach", section 3.2 (conditional effective sample size).
 
     Example:
-        >>> from inference.sampling.factor_arrays import FactorArrays
-        >>> from inference.sampling.density import DiscreteDensity
-        >>> from inference.sampling.gibbs import ColoredGibbs
-        >>> bits = FactorArrays([2], [[[0]]], [[0]])
-        >>> law = ColoredGibbs(DiscreteDensity(bits, torch.tensor([0.0, 1.0])))
-        >>> len(adaptive_schedule(law, torch.Generator().manual_seed(0)))
+        >>> from inference.exact.factor import Factor
+        >>> from inference.exact.graph import FactorGraph
+        >>> bit = FactorGraph({"a": 2}, [Factor(["a"], [0.0, 1.0])])
+        >>> len(adaptive_schedule(bit, 0))
         19
     """
     if refine is not None:
         as_whole("refine", refine, least=1)
+    if not 0 < evenness < 1:
+        raise ValueError(f"evenness must be between 0 and 1, found {evenness}")
+    law = as_tempered_law(model)
+    generator = as_generator(generator, law.device)
     state = law.start(as_whole("chains", chains, least=2), generator)
     logs = torch.zeros(chains, dtype=torch.float64, device=law.device)
     even = Resampling()

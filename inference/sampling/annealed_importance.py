@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
+from inference.inputs import Values, as_tensor, as_whole
 from inference.parallel import Team
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.adaptive_schedule import as_path
@@ -26,6 +26,9 @@ from inference.sampling.sequential_monte_carlo import ISLANDS, even_draws
 
 __all__ = ["LogPartition", "annealed_importance_sampling", "bracket"]
 
+#: Draws of the base among which hard zeros are looked for; more if there are more chains.
+LOOKED_AT = 1024
+
 
 def annealed_importance_sampling(
     model: Tempered,
@@ -35,7 +38,7 @@ def annealed_importance_sampling(
     resample: ResamplingScheme | None = None,
     islands: int = ISLANDS,
     reverse: bool = False,
-    starts: Tensor | None = None,
+    starts: Values | None = None,
     parts: int | None = None,
     generator: GeneratorLike = None,
     progress: bool | None = None,
@@ -73,8 +76,10 @@ def annealed_importance_sampling(
         ValueError: betas that do not rise from 0, fewer than two chains, islands that do not
             divide them, no chain that found a possible state, log densities that are NaN or
             +inf; in reverse, starts that are impossible, or hard zeros, which the way back to
-            the base cannot see; more parts than chains, or parts that do not divide the islands
-            and chains where these are resampled.
+            the base cannot see: they are looked for among a thousand draws of the base, and
+            where they exclude so few of them that none is met, log Z is too large by as little;
+            more parts than chains, or parts that do not divide the islands and chains where
+            these are resampled.
 
     Reference:
         Neal 2001, "Annealed importance sampling", eq. 11 and section 3; Burda, Grosse &
@@ -92,6 +97,7 @@ def annealed_importance_sampling(
     law = as_tempered_law(model)
     if starts is not None and not reverse:
         raise ValueError("starts are of the law, which a forward run does not know; reverse=True")
+    starts = None if starts is None else as_tensor("starts", starts)
     chains = as_whole("chains", chains if starts is None else len(starts), least=2)
     resampling = None if resample is None else Resampling(resample, islands)
     if resampling is not None:
@@ -165,16 +171,24 @@ def _ends(
     generator: torch.Generator,
 ) -> S:
     """Chains at draws of the law at the end of a path, given or made."""
-    base = law.start(chains, generator)
-    if bool((law.log_density(base, float(path[1])) == -math.inf).any()):
-        raise ValueError(
-            "reverse=True needs a base whose states are all possible: hard zeros that the law has "
-            "and its base has not are never met on the way back; run forward, or use an exact "
-            "method"
-        )
+    base = _start(law, chains, float(path[1]), generator)
+    for _ in range(chains, LOOKED_AT, chains):
+        _start(law, chains, float(path[1]), generator)
     if starts is None:
         return even_draws(law, base, path, Resampling(), generator)[1]
     state = law.init(starts)
     if not bool((law.log_density(state, float(path[-1])) > -math.inf).all()):
         raise ValueError("starts must be possible states of the law; found one that is not")
     return state
+
+
+def _start(law: TemperedLaw[S], chains: int, beta: float, generator: torch.Generator) -> S:
+    """Draws from the base, refused if one is impossible on the path."""
+    base = law.start(chains, generator)
+    if bool((law.log_density(base, beta) == -math.inf).any()):
+        raise ValueError(
+            "reverse=True needs a base whose states are all possible: hard zeros that the law has "
+            "and its base has not are never met on the way back; run forward, or use an exact "
+            "method"
+        )
+    return base

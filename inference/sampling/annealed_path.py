@@ -72,7 +72,7 @@ def rising(betas: Any) -> np.ndarray:
     Raises:
         ValueError: if they do not, or there are fewer than two.
     """
-    path = as_tensors(betas=betas)[0].double().cpu().numpy()
+    path = as_tensors(betas=betas)[0].detach().double().cpu().numpy()
     if path.ndim != 1 or len(path) < 2 or path[0] != 0 or not (np.diff(path) > 0).all():
         raise ValueError(f"betas must rise from 0, or be a number of steps >= 1, found {betas!r}")
     if not path[-1] < math.inf:

@@ -121,7 +121,7 @@ def _default(hot: float, cold: float, sweeps: int) -> np.ndarray:
 
 def _own(schedule: Sequence[float] | np.ndarray | Tensor) -> np.ndarray:
     """A user's schedule, checked."""
-    betas = as_tensors(schedule=schedule)[0].double().cpu().numpy()
+    betas = as_tensors(schedule=schedule)[0].detach().double().cpu().numpy()
     if betas.ndim != 1 or not len(betas) or not (betas >= 0).all():
         raise ValueError(f"schedule must list inverse temperatures >= 0, found {schedule!r}")
     return betas

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from inference.inputs import Values, as_tensors, check_finite
+from inference.memory import require_memory
 from inference.sampling.continuous import (
     LogDensity,
     across,
@@ -28,7 +29,6 @@ from inference.sampling.continuous import (
 )
 from inference.sampling.kernel import Beta, TemperedLaw
 from inference.sampling.metropolis import ContinuousKernel, StepSize
-from inference.sampling.observers import check_memory
 
 __all__ = ["Base", "ContinuousLaw", "NormalBase", "PathState", "tempered"]
 
@@ -63,7 +63,7 @@ class NormalBase:
         mean, scale: of the variables; they broadcast to (*event,).
 
     Raises:
-        ValueError: if a mean is not finite or a scale not positive.
+        ValueError: if a mean is not finite, a scale not positive, or both do not broadcast.
 
     Example:
         >>> base = NormalBase([0.0, 1.0], 2.0)
@@ -76,7 +76,13 @@ class NormalBase:
         check_finite(mean=means, scale=scales)
         if not bool((scales > 0).all()):
             raise ValueError(f"scale must be positive, found {scales.min().item():g}")
-        self.mean, self.scale = torch.broadcast_tensors(means, scales)
+        try:
+            self.mean, self.scale = torch.broadcast_tensors(means, scales)
+        except RuntimeError:
+            raise ValueError(
+                "mean and scale must broadcast, found shapes "
+                f"{tuple(means.shape)} and {tuple(scales.shape)}"
+            ) from None
 
     @property
     def device(self) -> torch.device:
@@ -92,7 +98,7 @@ class NormalBase:
         """Independent draws, (n, *event); refused where they would not fit in memory."""
         needed = COPIES * n * self.mean.numel() * self.mean.element_size()
         what = f"{n:,} chains of {self.mean.numel():,} numbers"
-        check_memory(what, needed, self.device, "run fewer")
+        require_memory(needed, what, "run fewer", self.device)
         return self.mean + self.scale * normal_like(
             self.mean.expand(n, *self.mean.shape), generator
         )
@@ -229,15 +235,15 @@ def tempered(log_density: LogDensity, beta: Beta) -> LogDensity:
         beta: inverse temperature, not negative: one, or one per chain, (chain,).
 
     Raises:
-        ValueError: if ``beta`` is negative.
+        ValueError: if ``beta`` is negative or NaN.
 
     Example:
         >>> hot = tempered(lambda x: -x.square().sum(1), torch.tensor([1.0, 0.5]))
         >>> hot(torch.ones(2, 1)).tolist()
         [-1.0, -0.5]
     """
-    if bool((torch.as_tensor(beta) < 0).any()):
-        raise ValueError(f"beta must not be negative, found {beta}")
+    if not bool((torch.as_tensor(beta) >= 0).all()):
+        raise ValueError(f"beta must not be negative or NaN, found {beta}")
 
     def scaled(position: Tensor) -> Tensor:
         return _times(beta, log_density(position))
@@ -260,6 +266,6 @@ def _path_point(position: Tensor, parts: Tensor, slopes: Tensor, beta: Beta) -> 
     """A point of the path at an inverse temperature from that of base and target."""
     # Where the target is impossible its slope may be no number. Any slope leaves moves exact.
     slope = slopes.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    share = across(beta.to(slope.dtype), position) if isinstance(beta, Tensor) else beta
+    share = across(beta.to(slope.dtype), slope[:, 0]) if isinstance(beta, Tensor) else beta
     gradient = (1 - share) * slope[:, 0] + share * slope[:, 1]
     return _PathPoint(position, _mixed(parts, beta), gradient, parts, slopes)

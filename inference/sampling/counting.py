@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inference.inputs import as_whole
-from inference.sampling.observers import LESS, Function, check_memory, itself
+from inference.inputs import as_tensor, as_whole
+from inference.memory import require_memory
+from inference.sampling.observers import LESS, Function, itself
 
 __all__ = ["Frequencies", "Histogram"]
 
@@ -97,7 +98,8 @@ class Histogram:
         function: of what; by default of the position itself.
 
     Raises:
-        ValueError: if the edges do not ascend.
+        TypeError: if the edges are no numbers.
+        ValueError: if they do not ascend.
 
     Example:
         >>> observer = Histogram([0.0, 1.0])
@@ -111,9 +113,9 @@ class Histogram:
     function: Function = itself
 
     def __post_init__(self) -> None:
-        edges = torch.as_tensor(self.edges, dtype=torch.float64)
-        ascend = bool((edges.diff() > 0).all()) and not bool(edges.isnan().any())
-        if edges.ndim != 1 or not len(edges) or not ascend:
+        edges = as_tensor("edges", self.edges).double()
+        lined_up = edges.ndim == 1 and len(edges) > 0 and not bool(edges.isnan().any())
+        if not lined_up or not bool((edges.diff() > 0).all()):
             raise ValueError(f"edges must be one or more ascending numbers, found {self.edges}")
         object.__setattr__(self, "edges", tuple(edges.tolist()))
 
@@ -134,7 +136,7 @@ class Histogram:
 
 def _no_counts(cells: Tensor, n_cells: int) -> CountsCarry:
     """Zeros for cells (chain, ...)."""
-    check_memory("counts", 8 * cells.numel() * n_cells, cells.device, LESS)
+    require_memory(8 * cells.numel() * n_cells, "counts", LESS, cells.device)
     shape = (*cells.shape, n_cells)
     return CountsCarry(torch.zeros(shape, dtype=torch.int64, device=cells.device))
 

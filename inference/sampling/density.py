@@ -14,10 +14,10 @@ from torch import Tensor
 from inference.approximate.coloring import color_graph
 from inference.exact.evidence import Evidence
 from inference.exact.graph import FactorGraph
+from inference.memory import require_memory
 from inference.sampling.conditional_layout import Block, ConditionalLayout
 from inference.sampling.factor_arrays import FactorArrays
 from inference.sampling.kernel import Beta
-from inference.sampling.observers import check_memory
 
 __all__ = ["DiscreteDensity"]
 
@@ -135,7 +135,7 @@ class DiscreteDensity:
         widest = max([len(block.start) for block in self.blocks], default=0)
         needed = chains * (ENTRY_BYTES * widest + STATE_BYTES * len(self.arrays.cards))
         what = f"{chains:,} chains of {len(self.arrays.cards):,} variables"
-        check_memory(what, needed, self.device, "run fewer")
+        require_memory(needed, what, "run fewer", self.device)
         shape = (len(self.arrays.cards), chains)
         draws = torch.rand(shape, dtype=torch.float64, device=self.device, generator=generator)
         cards = torch.from_numpy(self.arrays.cards).to(self.device)
@@ -171,7 +171,8 @@ class DiscreteDensity:
         Arguments:
             block: one of ``blocks``.
             codes: joint states, int32; fast if ``codes.T`` is contiguous.
-            beta: inverse temperature; infinity leaves the best states. Or one per chain, (C,).
+            beta: inverse temperature; infinity leaves the best states. Or one per chain, (C,),
+                all finite.
 
         Shapes:
             codes: (C, V). result: (K, B, C), one plane per state, each with a finite entry.

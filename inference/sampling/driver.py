@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_whole
+from inference.memory import require_memory
 from inference.parallel import Team
 from inference.progress import check_progress, progress_bar
 from inference.random import GeneratorLike, as_generator
-from inference.sampling.kernel import Kernel, S
-from inference.sampling.observers import Observer, check_memory, itself
+from inference.sampling.kernel import Kernel, S, TemperedLaw
+from inference.sampling.observers import Observer, itself
 from inference.sampling.parted_kernel import PartedKernel, generators_of
 from inference.sampling.samples import Samples, map_tensors
 
@@ -90,6 +91,11 @@ def sample_chain(
         raise TypeError(
             "state must be positions (chain, *event) as a tensor, a state of the kernel or "
             f"Samples, found {type(state).__name__}"
+        )
+    if isinstance(kernel, TemperedLaw):
+        raise TypeError(
+            f"kernel must be a kernel, found the path of laws {type(kernel).__name__}; pass "
+            "kernel.at(beta)"
         )
     watching = _named(observers)
     before = state if isinstance(state, Samples) else None
@@ -183,7 +189,15 @@ def _generators(
 def _named(observers: Observers) -> dict[str, Observer[Any]]:
     """Observers by name."""
     if isinstance(observers, Mapping):
+        for name in observers:
+            if not isinstance(name, str):
+                raise TypeError(f"observers must have strings as names, found {name!r}")
         return dict(observers)
+    if not isinstance(observers, Sequence) or isinstance(observers, str):
+        raise TypeError(
+            "observers must be a sequence of observers or a mapping from names to them, found "
+            f"{type(observers).__name__}"
+        )
     named = {type(observer).__name__.lower(): observer for observer in observers}
     if len(named) < len(observers):
         raise ValueError(
@@ -216,7 +230,7 @@ def _room(position: Tensor, draws: int, before: Samples | None) -> Tensor:
     shape = (len(position), old + draws, *position.shape[1:])
     advice = "set keep=False and pass observers, or thin"
     size = prod(shape) * position.element_size()
-    check_memory(f"draws of shape {shape}", size, position.device, advice)
+    require_memory(size, f"draws of shape {shape}", advice, position.device)
     values = torch.empty(shape, dtype=position.dtype, device=position.device)
     if before is not None:
         values[:, :old] = before.values

@@ -231,6 +231,7 @@ class FactorArrays:
             places = torch.from_numpy(group.offsets).to(codes.device).expand(len(codes), -1)
             for j, stride in enumerate(strides(group.shape)):
                 column = torch.from_numpy(group.scopes[:, j]).to(codes.device)
-                places = places + codes[:, column] * stride
+                # Products of codes would stay in their type, and bytes would overflow.
+                places = places.add(codes[:, column], alpha=stride)
             found.append(places)
         return found

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.inputs import check_choice
 from inference.sampling.conditional_modes import iterated_conditional_modes
 from inference.sampling.density import DiscreteDensity
 from inference.sampling.kernel import Beta, Rule, SearchLaw
@@ -36,7 +37,9 @@ class ColoredGibbs(SearchLaw[GibbsState]):
     .. math:: p_\\beta(x) \\propto \\mathbb{1}[w(x) > -\\infty]\\, e^{\\beta w(x)}
 
     Variables of one colour are independent given the rest, so drawing them together is drawing
-    them one after the other. At beta = 0 hard zeros are not yet zeros: every state is possible.
+    them one after the other. At beta = 0 hard zeros are not yet zeros: starts and weights take
+    every state for possible. A sweep at 0 avoids zeros all the same, and keeps the uniform law of
+    the states without.
 
     With the rule "metropolis" a variable in state s moves to another state t with probability
 
@@ -48,6 +51,9 @@ class ColoredGibbs(SearchLaw[GibbsState]):
     Arguments:
         density: the law.
         rule: how variables move.
+
+    Raises:
+        ValueError: an unknown rule.
 
     Reference:
         Geman & Geman 1984, "Stochastic relaxation, Gibbs distributions, and the Bayesian
@@ -68,6 +74,9 @@ class ColoredGibbs(SearchLaw[GibbsState]):
     density: DiscreteDensity
     rule: Rule = "heat-bath"
 
+    def __post_init__(self) -> None:
+        check_choice("rule", self.rule, Rule)
+
     @property
     def device(self) -> torch.device:
         """Where the chains are."""
@@ -83,8 +92,32 @@ class ColoredGibbs(SearchLaw[GibbsState]):
         return GibbsState(self.density.uniform(chains, generator))
 
     def init(self, position: Tensor) -> GibbsState:
-        """State at the given joint states (chain, V), evidence filled in."""
-        return GibbsState(self.density.clamp(position.to(self.density.device)))
+        """State at the given joint states (chain, V), evidence filled in.
+
+        Raises:
+            TypeError: if ``position`` holds no whole numbers.
+            ValueError: if it has another shape, or a code is none of its variable's states.
+        """
+        if position.is_floating_point() or position.is_complex():
+            raise TypeError(
+                f"position must hold integer codes, found {position.dtype}; pass position.long()"
+            )
+        cards = torch.from_numpy(self.density.arrays.cards).to(self.device)
+        if position.ndim != 2 or position.shape[1] != len(cards):
+            raise ValueError(
+                f"position must be (chain, {len(cards)}), a code for every variable, "
+                f"found {tuple(position.shape)}"
+            )
+        codes = position.to(self.device)
+        wrong = (codes < 0) | (codes >= cards)
+        wrong[:, list(self.density.clamped)] = False
+        if bool(wrong.any()):
+            chain, v = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"position must hold codes 0..{int(cards[v]) - 1} for variable {v}, "
+                f"found {int(codes[chain, v])} at chain {chain}"
+            )
+        return GibbsState(self.density.clamp(codes))
 
     def position(self, state: GibbsState) -> Tensor:
         """Joint states, (chain, V) int64."""

@@ -93,7 +93,8 @@ class Binary(Encoding):
 
     def encode(self, codes: Tensor) -> Tensor:
         """The two numbers, (chain, n) float64."""
-        return self.low + (self.high - self.low) * codes.double()
+        # Looked up: a sum of low and a difference would not be high to the last bit.
+        return torch.tensor([self.low, self.high], dtype=torch.float64, device=codes.device)[codes]
 
     def gains(self, codes: Tensor, gradient: Tensor) -> Tensor:
         """First-order gains of all flips, (chain, n, 1)."""
@@ -165,7 +166,7 @@ class OneHot(Encoding):
 
 
 class GradientGibbsState(NamedTuple):
-    """Chains with state codes (chain, n); ``invalid`` counts NaN log densities, int64.
+    """Chains with state codes (chain, n); ``invalid`` counts log densities NaN or +inf, int64.
 
     ``log_proposals`` (chain, n * M) are log-probabilities of all single changes.
     """
@@ -269,6 +270,6 @@ class GibbsWithGradients:
         found = evaluate(self.log_density, self.encoding.encode(codes), gradient=True)
         # Any slope leaves the law exact; where it is no number, none is taken.
         slope = found.gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        half = 0.5 * self.encoding.gains(codes, slope).flatten(1)
+        half = self.encoding.gains(codes, 0.5 * slope).flatten(1)
         strange = found.log_density.isnan() | found.log_density.isposinf()
         return _Point(codes, found.log_density, half.log_softmax(1), strange)

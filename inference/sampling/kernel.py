@@ -161,10 +161,23 @@ class FixedBeta(Generic[S]):
     Arguments:
         law: the path.
         beta: inverse temperature, of all chains or of each, (chain,).
+
+    Raises:
+        ValueError: if ``beta`` is negative or NaN, or infinite in a tensor.
     """
 
     law: TemperedLaw[S]
     beta: Beta = 1.0
+
+    def __post_init__(self) -> None:
+        betas = torch.as_tensor(self.beta)
+        wrong = betas[~(betas >= 0)]
+        if len(wrong):
+            raise ValueError(f"beta must be at least 0, found {wrong[0].item():g}")
+        if isinstance(self.beta, Tensor) and bool(betas.isinf().any()):
+            raise ValueError(
+                "beta must be finite in a tensor, found inf; pass math.inf to quench all chains"
+            )
 
     @property
     def device(self) -> torch.device:

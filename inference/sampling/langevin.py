@@ -27,7 +27,7 @@ class ULA(ContinuousKernel):
     What it leaves invariant is not the law but one nearby, for a standard normal law
     :math:`N(0, (1 - \\epsilon^2 / 4)^{-1})`; the error vanishes with the square of the step size,
     the number of steps needed grows with its inverse. Nothing is rejected, except steps to where
-    the density is zero. Use :class:`MALA` where exactness matters.
+    the density is zero or has no slope. Use :class:`MALA` where exactness matters.
 
     Arguments:
         log_density: of the law, differentiable.
@@ -63,7 +63,9 @@ class ULA(ContinuousKernel):
     ) -> tuple[P, Tensor, Tensor]:
         """A step along slope and noise, whatever its weight."""
         proposal, reached = _langevin(point, evaluate, width, noise)
-        return proposal, torch.zeros_like(point.log_density), reached
+        # From where there is no slope no step would lead on.
+        sloping = proposal.gradient.isfinite().reshape(len(reached), -1).all(1)
+        return proposal, torch.zeros_like(point.log_density), reached & sloping
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from inference.inputs import as_whole
+
 __all__ = ["LogPartition", "bracket"]
 
 #: Share of effective chains, and of effective groups where there are few, from which on the error
@@ -46,7 +48,8 @@ class LogPartition:
         reverse: they come from a run from the law back to the base.
 
     Raises:
-        ValueError: weights that are NaN or infinite, or all zero.
+        ValueError: weights that are NaN or infinite, or all zero; no row of two chains or more,
+            or islands that do not divide it.
 
     Reference:
         Neal 2001, "Annealed importance sampling", section 3; Efron 1982, "The jackknife, the
@@ -66,6 +69,13 @@ more temperatures
     reverse: bool = False
 
     def __post_init__(self) -> None:
+        shape = tuple(self.log_weights.shape)
+        if len(shape) != 1 or shape[0] < 2:
+            raise ValueError(f"log_weights must be (chain,), two chains or more, found {shape}")
+        if self.islands is not None and self.chains % as_whole("islands", self.islands, least=2):
+            raise ValueError(
+                f"islands must divide the chains, found {self.islands} of {self.chains} chains"
+            )
         logs = self._signed
         if bool((logs.isnan() | logs.isposinf()).any()):
             raise ValueError(
@@ -170,7 +180,7 @@ more temperatures
     @cached_property
     def _signed(self) -> Tensor:
         """Logarithms of what is averaged: estimates of Z, or of 1/Z."""
-        return self._sign * self.log_weights.double()
+        return self._sign * self.log_weights.detach().double()
 
     @cached_property
     def _levels(self) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from inference.inputs import as_tensor
 from inference.sampling.continuous import (
     Evaluated,
     LogDensity,
@@ -95,12 +96,14 @@ class ContinuousKernel(ABC):
     differentiates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse a step size or scale that is not positive."""
+        """Refuse a step size or scale that is not positive; arrays and lists become tensors."""
         object.__setattr__(self, "device", torch.device(self.device))
         for name in ("step_size", "scale"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            value = as_tensor(name, getattr(self, name))
             if not bool(((value > 0) & value.isfinite()).all()):
                 raise ValueError(f"{name} must be positive and finite, found {value.tolist()}")
+            if not isinstance(getattr(self, name), int | float):
+                object.__setattr__(self, name, value)
 
     @abstractmethod
     def target_acceptance(self, size: int) -> float | None:
@@ -137,6 +140,7 @@ class ContinuousKernel(ABC):
         generator: torch.Generator,
     ) -> tuple[P, Outcome]:
         """Where the chains go next from ``point``, under the law that ``evaluate`` evaluates."""
+        _check_fit(point.position, step_size, self.scale)
         noise = normal_like(point.position, generator)
         width = self.width(point, step_size, generator)
         proposal, log_ratio, reached = self.proposed(point, evaluate, noise, width)
@@ -214,6 +218,23 @@ def reachable(position: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
     """
     finite = position.isfinite().reshape(len(position), -1).all(1)
     return torch.where(across(finite, position), position, origin), finite
+
+
+def _check_fit(position: Tensor, step_size: StepSize, scale: float | Tensor) -> None:
+    """Refuse step sizes and scales of other chains or events: they would make more of both."""
+    chains, *event = position.shape
+    if isinstance(step_size, Tensor) and step_size.numel() not in (1, chains):
+        raise ValueError(
+            f"step_size must be one number or one for each of {chains} chains, "
+            f"found shape {tuple(step_size.shape)}"
+        )
+    if isinstance(scale, Tensor):
+        pairs = zip(reversed(scale.shape), reversed(position.shape), strict=False)
+        if scale.ndim > position.ndim or any([n not in (1, most) for n, most in pairs]):
+            raise ValueError(
+                f"scale must be one number or an event {tuple(event)} of them, "
+                f"found shape {tuple(scale.shape)}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

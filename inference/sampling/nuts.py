@@ -125,6 +125,8 @@ def nuts(
     )
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def _chain(
     log_density: LogDensity,
     start: Tensor,
@@ -134,7 +136,10 @@ def _chain(
     seed: int,
     bar: Any,
 ) -> tuple[Tensor, Tensor, float, float, int]:
-    """Draws of one chain, which of them diverged, step size, acceptance, evaluations."""
+    """Draws of one chain, which of them diverged, step size, acceptance, evaluations.
+
+    Also where a caller has switched derivatives off.
+    """
     from pyro.infer import MCMC, NUTS
 
     divergent = torch.zeros(draws, dtype=torch.bool, device=start.device)
@@ -144,7 +149,9 @@ def _chain(
     def potential(position: dict[str, Tensor]) -> Tensor:
         nonlocal evaluations
         evaluations += 1
-        return -log_density(position["x"][None])[0]
+        value = log_density(position["x"][None])[0]
+        # Pyro would take +inf for a state of all the weight.
+        return -torch.where(value.isposinf(), -torch.inf, value)
 
     def look(kernel: Any, position: object, stage: str, step: int) -> None:
         bar.update(1)

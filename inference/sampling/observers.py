@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.memory import require_memory
 
 __all__ = [
     "LESS",
@@ -24,7 +24,6 @@ __all__ = [
     "Moments",
     "Observer",
     "Trace",
-    "check_memory",
     "itself",
 ]
 
@@ -99,7 +98,8 @@ class Mean:
     def update(self, carry: MeanCarry, position: Tensor) -> MeanCarry:
         """One more."""
         count = carry.seen + 1
-        return MeanCarry(count, carry.means + (self.function(position) - carry.means) / count)
+        value = _numbers(self.function(position))
+        return MeanCarry(count, carry.means + (value - carry.means) / count)
 
     def result(self, carry: MeanCarry) -> Tensor:
         """The mean; NaN without draws."""
@@ -168,7 +168,7 @@ class Moments:
     def update(self, carry: MomentsCarry, position: Tensor) -> MomentsCarry:
         """One more."""
         count = carry.seen + 1
-        value = self.function(position)
+        value = _numbers(self.function(position))
         before = value - carry.means
         means = carry.means + before / count
         return MomentsCarry(count, means, carry.squares + before * (value - means))
@@ -233,15 +233,15 @@ class Covariance:
 
     def init(self, position: Tensor) -> CovarianceCarry:
         """No draws."""
-        size = self.function(position).flatten(1).shape[1]
-        check_memory("the covariance", 24 * size**2, position.device, LESS)
+        size = _rows(self.function(position)).shape[1]
+        require_memory(24 * size**2, "the covariance", LESS, position.device)
         like = {"dtype": torch.float64, "device": position.device}
         zeros = torch.zeros(size, **like), torch.zeros((size, size), **like)
         return CovarianceCarry(torch.zeros((), **like), *zeros)
 
     def update(self, carry: CovarianceCarry, position: Tensor) -> CovarianceCarry:
         """One more of every chain."""
-        rows = self.function(position).flatten(1).double()
+        rows = _rows(self.function(position)).double()
         mean = rows.mean(0)
         rest, shift = rows - mean, mean - carry.mean
         count = carry.seen + len(rows)
@@ -254,6 +254,16 @@ class Covariance:
         known = carry.seen > 1
         covariance = torch.where(known, carry.products / (carry.seen - 1), torch.nan)
         return ObservedCovariance(torch.where(carry.seen > 0, carry.mean, torch.nan), covariance)
+
+
+def _numbers(value: Tensor) -> Tensor:
+    """Numbers as they are, and whether something holds as 0 and 1: torch subtracts no bools."""
+    return value.double() if value.dtype == torch.bool else value
+
+
+def _rows(value: Tensor) -> Tensor:
+    """What a function finds, (chain, ...), flattened to (chain, D)."""
+    return value.flatten(1) if value.ndim > 1 else value[:, None]
 
 
 # Traces --------------------------------------------------------------------------------------
@@ -295,7 +305,7 @@ class Trace:
         values, count, value = carry.values, int(carry.seen), self.function(position)
         if count == len(values):
             shape = (max(16, 2 * count), *value.shape)
-            check_memory("a trace", prod(shape) * value.element_size(), value.device, LESS)
+            require_memory(prod(shape) * value.element_size(), "a trace", LESS, value.device)
             values = value.new_empty(shape)
             values[:count] = carry.values
         values[count] = value
@@ -304,14 +314,3 @@ class Trace:
     def result(self, carry: TraceCarry) -> Tensor:
         """The values, (chain, draw, ...)."""
         return carry.values[: int(carry.seen)].transpose(0, 1).contiguous()
-
-
-def check_memory(what: str, needed: int, device: torch.device, advice: str) -> None:
-    """Refuse what does not fit in main memory.
-
-    Raises:
-        ValueError: then, with the advice.
-    """
-    if device.type == "cpu" and needed > (free := free_memory()):
-        found = f"{readable_bytes(needed)}, {readable_bytes(free)} are free"
-        raise ValueError(f"{what} would take {found}; {advice}")

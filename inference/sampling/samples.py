@@ -19,7 +19,7 @@ from inference.diagnostics.effective_sample_size import ess_bulk, ess_tail
 from inference.diagnostics.rhat import rhat
 from inference.diagnostics.standard_error import Of, mcse
 from inference.diagnostics.summary import Summary, summarize
-from inference.inputs import as_whole
+from inference.inputs import as_tensor, as_whole
 from inference.tensor_files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -130,9 +130,10 @@ class Samples:
             result: (*event,) float64, or (len(q), *event).
 
         Raises:
+            TypeError: if ``q`` holds no numbers.
             ValueError: for another share, or if no draws were kept.
         """
-        wanted = torch.as_tensor(q, dtype=torch.float64)
+        wanted = as_tensor("q", q).double()
         shares = wanted.reshape(-1).tolist()
         if wanted.ndim > 1 or not shares or not all([0 <= share <= 1 for share in shares]):
             raise ValueError(f"q must be shares from 0 to 1, found {q}")
@@ -220,7 +221,7 @@ class Samples:
         }
         try:
             parts = {
-                name: {key: _pack(f"{name}.{key}", part, moved) for key, part in inner.items()}
+                name: {key: _pack(_dotted(name, key), part, moved) for key, part in inner.items()}
                 for name, inner in ((key, structure[key]) for key in ("observed", "carries"))
             }
             state = _pack("state", structure["state"], moved)
@@ -254,12 +255,18 @@ def _unpack(name: str, value: Any, tensors: dict[str, Tensor]) -> Structure:
             f"{name} must be a tensor or a named tuple of them to be saved, "
             f"found {type(value).__name__}"
         ) from None
-    return {key: _unpack(f"{name}.{key}", part, tensors) for key, part in parts.items()}
+    return {key: _unpack(_dotted(name, key), part, tensors) for key, part in parts.items()}
 
 
 def _pack(name: str, structure: Structure, tensors: Mapping[str, Tensor]) -> Any:
     """The nested named tuples that `_unpack` took apart."""
     if structure is None:
         return tensors[name]
-    parts = {key: _pack(f"{name}.{key}", inner, tensors) for key, inner in structure.items()}
+    parts = {key: _pack(_dotted(name, key), part, tensors) for key, part in structure.items()}
     return namedtuple("State", list(parts))(**parts)
+
+
+def _dotted(name: str, key: str) -> str:
+    """The name of a part; dots of its own key are told from those between names."""
+    escaped = key.replace("\\", "\\\\").replace(".", "\\.")
+    return f"{name}.{escaped}"

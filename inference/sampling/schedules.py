@@ -185,7 +185,7 @@ def range_of_strengths(squares: np.ndarray, strengths: np.ndarray) -> tuple[floa
 def settling_schedule(sweeps: int) -> list[float]:
     """Inverse temperatures that rise from 0 in the first half of the sweeps and then are 1.
 
-    .. math:: \\beta_t = \\min(1, 2 t / T)
+    .. math:: \\beta_t = \\min(1, t / \\lfloor T / 2 \\rfloor), \\qquad t = 0, \\dots, T - 1
 
     Arguments:
         sweeps: how many.
@@ -203,11 +203,11 @@ def _positive(hot: float, cold: float) -> tuple[float, float]:
     """The two ends, checked, where zero has no meaning."""
     if not 0 < hot <= cold < math.inf:
         raise ValueError(f"hot and cold must be 0 < hot <= cold < inf, found {hot} and {cold}")
-    return hot, cold
+    return float(hot), float(cold)
 
 
 def _rising(hot: float, cold: float) -> tuple[float, float]:
     """The two ends, checked."""
     if not 0 <= hot <= cold < math.inf:
         raise ValueError(f"hot and cold must be 0 <= hot <= cold < inf, found {hot} and {cold}")
-    return hot, cold
+    return float(hot), float(cold)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from inference.inputs import as_tensors, as_whole
+from inference.memory import require_memory
 from inference.parallel import Team
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 from inference.sampling.kernel import S, TemperedLaw
 from inference.sampling.ladder import advanced, tuned_ladder
 from inference.sampling.laws import Tempered, as_tempered_law
-from inference.sampling.observers import check_memory
 from inference.sampling.replica_exchange import ReplicaExchange, ReplicaState
 
 __all__ = ["TemperedSamples", "parallel_tempering"]
@@ -209,7 +209,7 @@ def _empty(position: Tensor, draws: int) -> tuple[Tensor, Tensor]:
     """Room for draws of all chains, (draw, chain, *event), refused if there is none."""
     needed = draws * (position.numel() * position.element_size() + 8 * len(position))
     what = f"{draws:,} draws of {len(position):,} chains"
-    check_memory(what, needed, position.device, "keep fewer with thin")
+    require_memory(needed, what, "keep fewer with thin", position.device)
     energy = position.new_empty((draws, len(position)), dtype=torch.float64)
     return position.new_empty((draws, *position.shape)), energy
 
@@ -220,7 +220,7 @@ def _rungs(betas: Any) -> tuple[int | None, np.ndarray | None]:
         return None, None
     if isinstance(betas, int | np.integer):
         return as_whole("betas", betas, least=2), None
-    ladder = as_tensors(betas=betas)[0].double().cpu().numpy()
+    ladder = as_tensors(betas=betas)[0].detach().double().cpu().numpy()
     rises = ladder.ndim == 1 and len(ladder) >= 2 and bool((np.diff(ladder) > 0).all())
     if not rises or ladder[0] < 0 or not ladder[-1] < math.inf:
         raise ValueError(

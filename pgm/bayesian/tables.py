@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.memory import require_memory
 
 __all__ = ["ROW_TOLERANCE", "flatten_tables", "normalized_rows"]
 
@@ -103,13 +103,9 @@ def flatten_tables(
     card_of = dict(zip(names, cards, strict=True))
     shapes = {name: tuple([card_of[v] for v in (*parents[name], name)]) for name in names}
     if tables is None:
-        size = 8 * sum(map(prod, shapes.values()))
-        if size > (free := free_memory()):
-            name = max(shapes, key=lambda name: prod(shapes[name]))
-            raise ValueError(
-                f"the tables need {readable_bytes(size)}, free are {readable_bytes(free)}; the "
-                f"largest is that of {name!r} with {len(parents[name])} parents"
-            )
+        largest = max(shapes, key=lambda name: prod(shapes[name]), default=None)
+        what = f"the tables, the largest that of {largest!r},"
+        require_memory(8 * sum(map(prod, shapes.values())), what, "use fewer parents or states")
         parts = [np.full(prod(shape), 1.0 / shape[-1]) for shape in shapes.values()]
         return np.concatenate(parts) if parts else np.zeros(0)
     if not isinstance(tables, Mapping):

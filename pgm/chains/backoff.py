@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.enumerate import enumerate_states
-from inference.exact.memory import free_memory, readable_bytes, readable_count
+from inference.memory import readable_count, require_memory
 from pgm.chains.counts import ContextTable, NgramCounts
 from pgm.chains.smoothing import Smoothing
 
@@ -139,15 +139,11 @@ class BackoffModel:
         Raises:
             ValueError: if it does not fit the memory.
         """
-        n, order, limit = self._n_symbols, len(self._levels) - 1, free_memory() // 2
+        n, order = self._n_symbols, len(self._levels) - 1
         cells = n ** (order + 1)
-        if 8 * cells * _WORKING_ARRAYS > limit:
-            raise ValueError(
-                f"a table of {n} symbols and order {order} has {readable_count(cells)} entries "
-                f"and takes {readable_bytes(8 * cells * _WORKING_ARRAYS)} to compute, more than "
-                f"the {readable_bytes(limit)} that may be taken; ask for one context at a time"
-            )
-        contexts = enumerate_states([n] * order, device=device, memory_limit=limit)
+        what = f"a table of {n} symbols and order {order}, {readable_count(cells)} entries,"
+        require_memory(8 * cells * _WORKING_ARRAYS, what, "ask for one context at a time", device)
+        contexts = enumerate_states([n] * order, device=device)
         return self.probability(contexts.flip(1)[:, None], torch.arange(n, device=device))
 
     def draw(self, lags: Tensor, generator: torch.Generator) -> Tensor:

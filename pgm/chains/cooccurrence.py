@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.information import mutual_information, pointwise_mutual_information
 from inference.inputs import as_whole
+from inference.memory import require_memory
 from pgm.chains.alphabet import Alphabet, encode_all
 
 __all__ = ["Cooccurrence", "cooccurrence"]
@@ -93,12 +93,8 @@ def cooccurrence(
     window = as_whole("window", window, least=1)
     alphabet, encoded = encode_all(sequences, None if states is None else Alphabet(states))
     codes, lengths = encoded
-    n, limit = len(alphabet), free_memory() // 2
-    if 3 * 8 * n * n > limit:
-        raise ValueError(
-            f"counts of {n} by {n} symbols need {readable_bytes(3 * 8 * n * n)}, but "
-            f"{readable_bytes(limit)} may be taken; use fewer states"
-        )
+    n = len(alphabet)
+    require_memory(3 * 8 * n * n, f"a table of {n:,} by {n:,} symbols", "use fewer states")
     positions, counts = encoded.positions, codes.new_zeros(n * n)
     for distance in range(1, min(window, max(lengths.tolist()) - 1) + 1):
         inside = positions[distance:] >= distance

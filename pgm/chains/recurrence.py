@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.information import entropy
 from inference.inputs import Values, as_tensors, check_distribution, check_finite
+from inference.memory import require_memory
 
 __all__ = [
     "as_row",
@@ -101,12 +101,8 @@ def context_transitions(table: Tensor) -> Tensor:
     rows = table.flatten(0, -2)
     n, n_symbols = rows.shape
     # The classes and the elimination work on copies.
-    size, limit = 4 * 8 * n * n, free_memory() // 2
-    if size > limit:
-        raise ValueError(
-            f"{n:,} contexts have {n * n:,} transitions among each other, {readable_bytes(size)} "
-            f"to work with them, but {readable_bytes(limit)} may be taken; use a lower order"
-        )
+    what = f"a matrix of transitions between {n:,} contexts"
+    require_memory(4 * 8 * n * n, what, "use a lower order", rows.device)
     result = rows.new_zeros((n, n))
     contexts = torch.arange(n, device=rows.device)[:, None]
     symbols = torch.arange(n_symbols, device=rows.device)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_tensors, check_choice, check_distribution
 from inference.logspace import safe_log
+from inference.memory import require_memory
 from pgm.bayesian_network import BayesianNetwork
 from pgm.class_models.events import EventModel, Parameters
 from pgm.class_models.families import (
@@ -291,10 +291,6 @@ def _per_feature(name: str, value: Any, n_features: int) -> tuple[Any, ...]:
 
 def _check_memory(cards: Sequence[int], n_classes: int, columns: Columns) -> None:
     """Refuse tables that would not fit, before they are made."""
-    need = 3 * 8 * n_classes * sum(cards)
-    if need > (free := free_memory()):
-        most = max(range(len(cards)), key=cards.__getitem__)
-        raise ValueError(
-            f"X needs tables of {readable_bytes(need)}, {readable_bytes(free)} are free: "
-            f"{columns.title(most)} has codes up to {cards[most] - 1}; number its states from 0"
-        )
+    most = max(range(len(cards)), key=cards.__getitem__)
+    what = f"tables for X, whose {columns.title(most)} has codes up to {cards[most] - 1},"
+    require_memory(3 * 8 * n_classes * sum(cards), what, "number its states from 0")

@@ -15,7 +15,7 @@ from torch import Tensor
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence
 from inference.exact.log_collect import log_collect
-from inference.exact.memory import free_memory, readable_bytes, readable_count
+from inference.memory import readable_count, require_memory
 from inference.random import GeneratorLike, numpy_generator
 from pgm.conditional.potentials import Potentials
 
@@ -104,15 +104,14 @@ def _check_memory(potentials: Potentials, rows: int) -> None:
     need = RECORDED * rows * plan.bytes
     if need < 2**28:
         return
-    free = free_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
-    if need > free // 2:
-        raise ValueError(
-            f"exact inference on {rows} graphs of {potentials.layout.n_nodes} nodes "
-            f"needs {readable_bytes(need)} in tables, {readable_bytes(free)} are free: width "
-            f"{plan.width}, largest table {readable_count(plan.largest_table)} entries. Take "
-            "fewer graphs at a time, or method='belief-propagation', 'mean-field' or "
-            "'pseudo-likelihood'"
-        )
+    require_memory(
+        need,
+        f"exact inference on {rows} graphs of {potentials.layout.n_nodes} nodes (width "
+        f"{plan.width}, largest table {readable_count(plan.largest_table)} entries)",
+        "take fewer graphs at a time, or method='belief-propagation', 'mean-field' or "
+        "'pseudo-likelihood'",
+        device,
+    )
 
 
 def _impossible(row: int) -> ValueError:

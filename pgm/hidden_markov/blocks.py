@@ -16,8 +16,8 @@ from torch import Tensor
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.symbols import SymbolEmissions
-from inference.exact.memory import free_memory, readable_bytes
 from inference.logspace import logsumexp, safe_log
+from inference.memory import require_memory
 from pgm.hidden_markov.emissions import Emissions
 from pgm.hidden_markov.token_sequences import TokenSequences
 
@@ -60,12 +60,7 @@ def check_memory(what: str, numbers: int) -> None:
     Example:
         >>> check_memory("a table", 10)
     """
-    size, limit = 8 * numbers, free_memory()
-    if size > limit:
-        raise ValueError(
-            f"{what} would take {readable_bytes(size)} of memory, but {readable_bytes(limit)} are "
-            "free; use fewer states or shorter sequences"
-        )
+    require_memory(8 * numbers, what, "use fewer states or shorter sequences")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole
+from inference.memory import require_memory
 from inference.random import GeneratorLike
 from pgm.linear_gaussian.conditioning import GaussianConditioner
 from pgm.linear_gaussian.real_variables import RealVariables
@@ -94,11 +94,8 @@ class GaussianQueries:
         """Joint posterior of the variables with these numbers."""
         rows, batched = self._rows(evidence)
         needed = len(rows) * len(numbers) ** 2 * rows.element_size()
-        if rows.device.type == "cpu" and needed > (free := free_memory()):
-            raise ValueError(
-                f"variables: {len(rows)} covariances of {len(numbers)} variables take "
-                f"{readable_bytes(needed)}, free are {readable_bytes(free)}; ask for marginals"
-            )
+        what = f"variables: {len(rows)} covariances of {len(numbers)} variables"
+        require_memory(needed, what, "ask for marginals", rows.device)
         mean = self._mean(rows, batched)[:, list(numbers)]
         covariance = self._conditioner.covariance(~rows.isnan(), numbers)
         covariance = torch.where(mean.isnan().any(-1)[:, None, None], torch.nan, covariance)

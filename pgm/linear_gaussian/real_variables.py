@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.evidence import is_pandas
-from inference.inputs import as_weights
+from inference.inputs import as_weights, unmasked
 
 __all__ = ["RealVariables", "as_reals", "row_weights"]
 
@@ -236,9 +236,7 @@ class RealVariables:
 def _as_array(value: Any, argument: str) -> np.ndarray:
     """A floating-point array of its own memory; None and masked entries become NaN."""
     try:
-        if isinstance(value, np.ma.MaskedArray):
-            value = np.ma.filled(value.astype(np.float64), np.nan)
-        array = np.asarray(value)
+        array = np.asarray(unmasked(value, float))
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from inference.arrays import index_like, namespace
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole, check_choice
 from inference.learning.kmeans import random_rows, run_rounds, scattered_rows
 from inference.learning.points import Points
+from inference.memory import require_memory
 from inference.random import GeneratorLike, as_generator, spawn
 from pgm.mixtures.settings import Init
 
@@ -156,12 +156,8 @@ def first_responsibilities(
         )
     if how == "random":
         return Drawn(x, runs, k, source)
-    needed, free = 8 * runs * len(x), free_memory()
-    if needed > free:
-        raise ValueError(
-            f"n_init = {runs} starts need {readable_bytes(needed)} for the labels of {len(x)} "
-            f"rows, and {readable_bytes(free)} are free; use fewer starts or rows"
-        )
+    what = f"n_init = {runs} starts, with labels of {len(x)} rows,"
+    require_memory(8 * runs * len(x), what, "use fewer starts or rows")
     centers, rows = _centers(x, k, how, runs, weights, source)
     return Assigned(_labels(rows, centers), k, x.dtype)
 

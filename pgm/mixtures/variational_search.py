@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from inference.arrays import Array, index_like, namespace, to_double, to_working
-from inference.exact.memory import free_memory, readable_bytes
 from inference.learning.em import climb
+from inference.memory import require_memory
 from pgm.mixtures.components import CovarianceType
 from pgm.mixtures.coordinates import Coordinates
 from pgm.mixtures.expectation import expect
@@ -240,13 +240,11 @@ def _check_memory(settings: VariationalSettings, n_features: int) -> None:
     """Refuse laws that would not fit, before they are made."""
     runs, k, kind = settings.n_init, settings.n_components, settings.covariance_type
     numbers = n_features + math.prod(scale_shape(n_features, kind))
-    need = 8 * ARRAYS * runs * k * numbers
-    if need > (free := free_memory()):
-        raise ValueError(
-            f"n_init={runs} runs of n_components={k} with {numbers} numbers each need about "
-            f"{readable_bytes(need)}, {readable_bytes(free)} are free; use fewer runs or "
-            "components, or covariance_type='diag'"
-        )
+    require_memory(
+        8 * ARRAYS * runs * k * numbers,
+        f"n_init={runs} times n_components={k} of {numbers} numbers",
+        "use fewer runs or components, or covariance_type='diag'",
+    )
 
 
 def _variances(x: Any, weights: Any) -> Any:

@@ -15,10 +15,10 @@ import numpy as np
 from inference.exact.engine import ExactEngine
 from inference.exact.evidence import Evidence, Variables
 from inference.exact.factor import Factor
-from inference.exact.memory import free_memory, readable_bytes
 from inference.exact.order import check_width, interaction_graph, min_fill
 from inference.exact.scaled_tables import scaled
 from inference.exact.structure import Structure, bits
+from inference.memory import free_memory, readable_bytes
 from pgm.bayesian_network import BayesianNetwork
 
 __all__ = ["factors_of_network", "network_of_factors"]

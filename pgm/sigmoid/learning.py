@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole
 from inference.learning.em import expectation_maximization
+from inference.memory import require_memory
 from inference.progress import progress_bar
 from inference.random import GeneratorLike, as_generator
 from pgm.sigmoid.enumeration import Pattern, log_joint, patterns
@@ -217,13 +217,11 @@ class _Completions:
     def _check_memory(self) -> None:
         """Refuse more completions than fit: the states, what counts, and two tables of shares."""
         count = sum([len(pattern.rows) * len(pattern.states) for pattern in self._patterns])
-        needed, limit = count * len(self._graph.units) * (1 + 1 + 2 * 8), free_memory() // 2
-        if needed > limit:
-            raise ValueError(
-                f"data has {count:,} joint states of rows and hidden units, which need "
-                f"{readable_bytes(needed)}; the limit is {readable_bytes(limit)}. Use the method "
-                "'wake-sleep' or 'variational'"
-            )
+        require_memory(
+            count * len(self._graph.units) * (1 + 1 + 2 * 8),
+            f"data with {count:,} joint states of rows and hidden units",
+            "use method='wake-sleep' or 'variational'",
+        )
 
 
 def _numbers(index: slice | Tensor, device: torch.device) -> Tensor:

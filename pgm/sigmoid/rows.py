@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inference.exact.evidence import is_pandas
+from inference.inputs import unmasked
 
 __all__ = ["check_informative", "read_complete", "read_mask", "read_rows"]
 
@@ -116,9 +117,7 @@ def _as_tensor(x: Any, name: str) -> Tensor:
             raise TypeError(f"{name} must hold 0, 1 or -1, found dtype {x.dtype}")
         return x.detach()
     try:
-        if isinstance(x, np.ma.MaskedArray):
-            x = np.ma.filled(x.astype(np.float64), np.nan)
-        array = np.array(x)
+        array = np.array(unmasked(x, float))
         array = array.astype(np.float64) if array.dtype.kind in "biufO" else array
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.memory import require_memory
 from inference.random import GeneratorLike, as_generator, bernoulli
 from pgm.digraph import Digraph
 
@@ -181,7 +181,7 @@ def read_structure(edges: Iterable, units: Iterable[str] | None = None) -> UnitG
         names = list(dict.fromkeys([name for pair in pairs for name in pair]))
     if not names:
         raise ValueError("edges names no unit; give layer sizes, edges or units")
-    _check_memory(len(names))
+    _check_room(len(names))
     known = set(names)
     for pair in pairs:
         for name in pair:
@@ -201,7 +201,7 @@ def _from_layers(sizes: list[int], names: list[str] | None) -> UnitGraph:
         if size < 1:
             raise ValueError(f"layer sizes must be at least 1, found {size} at position {place}")
     total = sum(sizes)
-    _check_memory(total)
+    _check_room(total)
     if names is None:
         names = [f"{layer}.{i}" for layer, size in enumerate(sizes) for i in range(size)]
     if len(names) != total:
@@ -238,14 +238,10 @@ def _is_whole(entry: object) -> bool:
     return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
 
 
-def _check_memory(n_units: int) -> None:
-    """Refuse a weight matrix that does not fit."""
-    needed, limit = 8 * n_units**2, free_memory() // 2
-    if needed > limit:
-        raise ValueError(
-            f"{n_units} units need a weight matrix of {readable_bytes(needed)}, the limit is "
-            f"{readable_bytes(limit)}"
-        )
+def _check_room(n_units: int) -> None:
+    """Refuse weights, and the mask of those that exist, that do not fit."""
+    what = f"the matrix of weights between {n_units:,} units"
+    require_memory((8 + 1) * n_units**2, what, "use fewer units")
 
 
 def _levels(adjacency: np.ndarray) -> list[Level]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
+from inference.memory import require_memory
 
 __all__ = ["FeatureIndex"]
 
@@ -133,13 +133,8 @@ class FeatureIndex:
         n_attributes, n_labels = sizes
         cells = n_attributes * n_labels
         # The sums here, and in training the table of weights and that of the gradient.
-        need = 3 * 8 * cells
-        if need > free_memory():
-            raise ValueError(
-                f"X and y have {n_attributes:,} attributes and {n_labels:,} labels, whose table "
-                f"takes {readable_bytes(need)}, but {readable_bytes(free_memory())} are free; "
-                "leave out rare attributes"
-            )
+        what = f"the table of {n_attributes:,} attributes and {n_labels:,} labels of X and y"
+        require_memory(3 * 8 * cells, what, "leave out rare attributes")
         counts = np.bincount(attributes.astype(np.int64) * n_labels + labels, amounts, cells)
         steps = np.bincount(pairs, minlength=n_labels**2)
         return cls(

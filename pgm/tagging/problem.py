@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_weights
+from inference.memory import require_memory
 from pgm.tagging.corpus import neighbours
 from pgm.tagging.features import read_features, read_labels
 from pgm.tagging.index import FeatureIndex
@@ -92,10 +92,8 @@ def _check_memory(index: FeatureIndex, n_tokens: int, settings: Settings) -> Non
     """Refuse what training could not hold."""
     vectors = (2 * settings.memory + _VECTORS) * len(index)
     tables = (2 * index.n_attributes + _TABLES * n_tokens) * index.n_labels
-    need = (vectors + tables) * settings.dtype.itemsize
-    if need > free_memory():
-        raise ValueError(
-            f"training {len(index):,} weights on {n_tokens:,} tokens takes "
-            f"{readable_bytes(need)}, but {readable_bytes(free_memory())} are free; raise "
-            "min_freq or lower memory"
-        )
+    require_memory(
+        (vectors + tables) * settings.dtype.itemsize,
+        f"training {len(index):,} weights on {n_tokens:,} tokens",
+        "raise min_freq or lower memory",
+    )

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from energy import dense_associative_memory
 from energy.dense_associative_memory import DenseAssociativeMemory
 from energy.hopfield import interactions
 from energy.hopfield_network import HopfieldNetwork
@@ -166,6 +165,6 @@ def test_recall_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             memory.recall(cues, **change)
-    monkeypatch.setattr(dense_associative_memory, "free_memory", lambda: 50)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 50)
     with pytest.raises(ValueError, match="pass fewer cues at a time"):
         memory.recall([1, 1, 1])

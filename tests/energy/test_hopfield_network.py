@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from energy import hopfield_network
 from energy.hopfield.fields import DenseFields, OverlapFields
 from energy.hopfield_network import HopfieldNetwork
 from inference.sampling.annealed_importance import annealed_importance_sampling
@@ -337,10 +336,10 @@ def test_other_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         HopfieldNetwork(2.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at most 20 units"):
         HopfieldNetwork(23).fixed_points()
-    monkeypatch.setattr(hopfield_network, "free_memory", lambda: 100)
-    with pytest.raises(ValueError, match=r"n_units = 4 needs 128 bytes"):
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 100)
+    with pytest.raises(ValueError, match=r"n_units = 4, for its weights, would take 128 bytes"):
         HopfieldNetwork(4)
-    monkeypatch.setattr(hopfield_network, "free_memory", lambda: 200)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 200)
     network = HopfieldNetwork(4)
     with pytest.raises(ValueError, match="to store patterns"):
         network.store([1, 1, 1, 1])

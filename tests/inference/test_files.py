@@ -65,8 +65,9 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_longest_name_is_writable(tmp_path: Path) -> None:
-    path = tmp_path / ("n" * 255)
+@pytest.mark.parametrize("character", ["n", "\u03b8", "\u6f22", "\U0001f600"])
+def test_longest_name_is_writable(tmp_path: Path, character: str) -> None:
+    path = tmp_path / (character * (255 // len(character.encode())))
     with atomic_write(path) as temporary:
         temporary.write_text("")
     assert path.exists()

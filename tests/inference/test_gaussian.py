@@ -173,3 +173,18 @@ def test_bad_arguments_are_refused() -> None:
         gaussian_wasserstein2(zero, eye, zero, [[1.0, 2.0], [2.0, 1.0]])
     with pytest.raises(ValueError, match="base must be positive"):
         gaussian_entropy(eye, base=1)
+
+
+def test_wasserstein2_of_a_singular_entry_leaves_derivatives_of_the_others() -> None:
+    # Of equal eigenvalues, whose vectors have no derivative.
+    mean, cov = torch.zeros(3, dtype=torch.float64), 2 * torch.eye(3, dtype=torch.float64)
+    target = draw(4, 3)
+    alone, together = (x.clone().requires_grad_() for x in (cov, cov))
+    (expected,) = torch.autograd.grad(gaussian_wasserstein2(mean, alone, *target), alone)
+    singular = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
+    batch = torch.stack([singular, together])
+    values = gaussian_wasserstein2(mean, batch, *target)
+    (found,) = torch.autograd.grad(values[1], together)
+    torch.testing.assert_close(found, expected)
+    single = [gaussian_wasserstein2(mean, c, *target) for c in (singular, cov)]
+    torch.testing.assert_close(values.detach(), torch.stack(single))

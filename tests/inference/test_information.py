@@ -328,7 +328,9 @@ def test_bad_arguments_are_refused() -> None:
         pointwise_mutual_information([half, half])
     with pytest.raises(ValueError, match=r"given must be 0 \(rows\) or 1 \(columns\), found 2"):
         conditional_entropy([half], 2)
-    with pytest.raises(ValueError, match=r"log_probs must not be positive, found 0\.5"):
+    with pytest.raises(
+        ValueError, match=r"log_probs must be logarithms of at most one.*found 0\.5"
+    ):
         perplexity(half)
     with pytest.raises(ValueError, match="log_probs must be"):
         perplexity([])
@@ -345,3 +347,13 @@ def test_js_divergence_is_finite_at_the_smallest_number(dtype):
     expected = least.double().item() * math.log(2) / 2
     for value in (js_divergence(p, q), js_divergence(q, p)):
         assert value.item() == pytest.approx(expected, abs=torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("base", [0.5, 2.0, 10.0])
+def test_perplexity_reads_logarithms_to_any_base(base):
+    p = [0.5, 0.125, 0.25]
+    logs = [math.log(x) / math.log(base) for x in p]
+    expected = math.prod(p) ** (-1 / 3)
+    assert perplexity(logs, base).item() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="log_probs must be logarithms of at most one"):
+        perplexity([-x for x in logs], base)

@@ -254,3 +254,21 @@ def test_distances_agree_on_a_line_of_gaussian_quantiles() -> None:
     found = sliced_wasserstein(quantiles, 3 + 2 * quantiles, n_projections=1, generator=0)
     expected = gaussian_wasserstein2([0.0], [[1.0]], [3.0], [[4.0]])
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("p", "scale"), [(50.0, 1e8), (500.0, 1e3), (2.0, 1e200), (2.0, 1e-200)])
+def test_sliced_distance_keeps_its_range(p: float, scale: float) -> None:
+    # Shifted by one number, every gap is that number.
+    x = torch.tensor([[0.0], [1.0], [5.0]], dtype=torch.float64) * scale
+    shift = torch.full((1,), 3 * scale, dtype=torch.float64, requires_grad=True)
+    found = sliced_wasserstein(x, x + shift, p=p, generator=0)
+    found.backward()
+    assert found.item() == pytest.approx(3 * scale)
+    assert shift.grad is not None
+    assert shift.grad.item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("n_projections", [2.5, True])
+def test_number_of_projections_is_whole(n_projections: object) -> None:
+    with pytest.raises(TypeError, match="n_projections must be a whole number"):
+        sliced_wasserstein([[0.0]], [[1.0]], n_projections=n_projections)  # pyright: ignore

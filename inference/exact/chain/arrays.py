@@ -7,22 +7,12 @@ from typing import Any
 from inference.arrays import Array, namespace, to_working
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
-from inference.exact.memory import free_memory, readable_bytes
 
-__all__ = ["check_chain", "check_fits"]
+__all__ = ["FEWER", "check_chain"]
 
 
-def check_fits(needed: int, what: str) -> None:
-    """Refuse what needs more than half of the free memory.
-
-    Raises:
-        ValueError: naming what it is and its size.
-    """
-    if needed > (limit := free_memory() // 2):
-        raise ValueError(
-            f"{what} needs {readable_bytes(needed)} but {readable_bytes(limit)} may be used; pass "
-            "fewer sequences at a time"
-        )
+#: What to do where a batch of sequences does not fit.
+FEWER = "pass fewer sequences at a time"
 
 
 def check_chain(

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from inference.arrays import index_like
-from inference.exact.chain.arrays import check_fits
+from inference.exact.chain.arrays import FEWER
 from inference.exact.chain.forward_backward import forward_backward, log_partition
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 from inference.logspace import logsumexp
+from inference.memory import require_memory
 
-__all__ = ["check_recorded", "differentiable_log_partition", "recorded_log_partition"]
+__all__ = ["check_recorded", "differentiable_log_partition", "recorded_log_partition", "shifted"]
 
 
 def differentiable_log_partition(
@@ -72,31 +73,44 @@ def recorded_log_partition(
     For derivatives of derivatives; needs memory for some K**2 numbers per token.
 
     Shapes:
-        log_emissions: (K, N). result: (B,).
+        log_emissions: (K, N). result: (B,) float64.
 
     Raises:
         ValueError: if that does not fit.
     """
     check_recorded(potentials.n_states, log_emissions)
-    done: list[Tensor] = [log_emissions.new_zeros(int((layout.lengths == 0).sum()))]
+    empty = int((layout.lengths == 0).sum())
+    done: list[Tensor] = [log_emissions.new_zeros(empty, dtype=torch.float64)]
     sizes = [*layout.sizes.tolist(), 0]
     alpha = torch.as_tensor(potentials.log_start)[:, None]
     transitions = torch.as_tensor(potentials.log_transitions)[:, :, None]
+    total = log_emissions.new_zeros(sizes[0], dtype=torch.float64)
     for t, columns in enumerate(log_emissions.split(sizes[:-1], dim=1)):
         reached = logsumexp(alpha[:, None, : sizes[t]] + transitions, dim=0) if t else alpha
-        alpha, ending = columns + reached, columns.new_zeros(len(columns))
-        if sizes[t + 1] < sizes[t]:
+        alpha, peaks = shifted(columns + reached)
+        total, ending = total[: sizes[t]] + peaks, columns.new_zeros(len(columns))
+        if (left := sizes[t + 1]) < sizes[t]:
             ending = ending if potentials.log_end is None else torch.as_tensor(potentials.log_end)
-            done.append(logsumexp(alpha[:, sizes[t + 1] :] + ending[:, None], dim=0))
+            done.append(logsumexp(alpha[:, left:] + ending[:, None], dim=0) + total[left:])
     # Sequences end in the order of their ranks, from the last one to the first.
     return torch.cat(done[::-1])[index_like(layout.rank, log_emissions)]
+
+
+def shifted(messages: Tensor) -> tuple[Tensor, Tensor]:
+    """Log messages (K, n) less the greatest of each column, and those, (n,), without gradient.
+
+    Else they would grow along a sequence, and lose their digits to the part they have in common.
+    """
+    peaks = messages.detach().amax(0)
+    peaks = peaks.masked_fill(peaks.isinf(), 0.0)
+    return messages - peaks, peaks
 
 
 def check_recorded(n_states: int, log_emissions: Tensor) -> None:
     """Refuse to record log-space steps that do not fit in memory."""
     # Terms, shifted terms, their exponentials and shares.
     needed = 4 * n_states * log_emissions.numel() * log_emissions.element_size()
-    check_fits(needed, "the record of all steps for derivatives")
+    require_memory(needed, "the record of all steps for derivatives", FEWER)
 
 
 class _LogPartition(torch.autograd.Function):
@@ -133,6 +147,9 @@ def _gradients(
 ) -> list[Tensor]:
     """Vector-Jacobian products from posteriors."""
     emissions, transitions, start, end = inputs
+    # An impossible sequence has no posterior, whatever the loss makes of its -inf.
+    wild = found.log_partition.isinf() & ~gradient.isfinite()
+    gradient = gradient.masked_fill(wild, 0.0)
     # A loss that sums or averages weighs all sequences alike, and all is there already.
     if bool((gradient == gradient[0]).all()):
         weights, counts = gradient[0].to(emissions.dtype), gradient[0] * found.pair_counts
@@ -156,8 +173,7 @@ def _recorded_gradients(
     wanted = [x if x.requires_grad else x.detach().requires_grad_() for x in inputs]
     emissions, transitions, start, end = wanted
     total = recorded_log_partition(ChainPotentials(start, transitions, end), emissions, layout)
-    # An impossible sequence has no posterior, whatever the loss makes of its -inf.
-    gradient = gradient.to(total.dtype).masked_fill(total.detach().isinf(), 0.0)
+    gradient = gradient.masked_fill(total.detach().isinf(), 0.0)
     return torch.autograd.grad(
         total, wanted, gradient, create_graph=True, allow_unused=True, materialize_grads=True
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inference.arrays import index_like
-from inference.exact.chain.differentiable import check_recorded
+from inference.exact.chain.differentiable import check_recorded, shifted
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 from inference.logspace import log_normalize, logsumexp
@@ -61,7 +61,8 @@ def chain_entropy(
             terms = alpha[:, None, : sizes[t]] + transitions
             entropy = _mix(terms, entropy[:, None, : sizes[t]])
             alpha = logsumexp(terms, dim=0)
-        alpha, ending = alpha + columns, columns.new_zeros(len(columns))
+        alpha, _ = shifted(alpha + columns)
+        ending = columns.new_zeros(len(columns))
         if (left := sizes[t + 1]) < sizes[t]:
             ending = ending if potentials.log_end is None else torch.as_tensor(potentials.log_end)
             done.append(_mix(alpha[:, left:] + ending[:, None], entropy[:, left:]))

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from inference.arrays import Array
-from inference.exact.chain.arrays import check_chain, check_fits
+from inference.exact.chain.arrays import FEWER, check_chain
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.viterbi import BestPaths
 from inference.inputs import as_whole
+from inference.memory import require_memory
 
 __all__ = ["k_best"]
 
@@ -75,7 +76,8 @@ def _forward(
     """Log weights of the best prefixes, and which prefixes those continue; (N, K, n_best)."""
     n_states = potentials.n_states
     n_entries = layout.n_tokens * n_states * n_best
-    check_fits(n_entries * (8 + emissions.element_size()), "the search for the n_best paths")
+    needed = n_entries * (8 + emissions.element_size())
+    require_memory(needed, "the search for the n_best paths", FEWER)
     transitions = torch.as_tensor(potentials.log_transitions).T[:, :, None]
     delta = emissions.new_full((*emissions.shape, n_best), -math.inf)
     back = torch.zeros(delta.shape, dtype=torch.int64, device=delta.device)

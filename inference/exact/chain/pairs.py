@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference.arrays import Array, as_kind_of, index_like, namespace, zeros
-from inference.exact.chain.arrays import check_chain, check_fits
+from inference.arrays import Array, as_kind_of, index_like, namespace, to_double, to_working, zeros
+from inference.exact.chain.arrays import FEWER, check_chain
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.log_space import log_backward, log_forward, log_total
 from inference.exact.chain.potentials import ChainPotentials
+from inference.memory import require_memory
 
 __all__ = ["pair_posteriors"]
 
@@ -44,15 +45,27 @@ def pair_posteriors(potentials: ChainPotentials, log_emissions: Array, layout: C
     """
     own, emissions = check_chain(potentials, log_emissions, layout)
     needed = own.n_states**2 * layout.n_tokens * emissions.itemsize
-    check_fits(needed, "the table of all pairs")
-    xp, alpha = namespace(emissions), log_forward(own, emissions, layout)
-    ahead = emissions + log_backward(own, emissions, layout)
-    total = log_total(own, alpha, layout)
-    total = xp.where(xp.isinf(total), xp.zeros_like(total), total)
-    ahead -= total[index_like(layout.owners, total)]
-    pairs = zeros(emissions, (own.n_states, *emissions.shape))
-    before = alpha[:, index_like(layout.previous, alpha)]
-    first = layout.n_tokens - len(layout.previous)
-    later = xp.exp(before[:, None] + own.log_transitions[:, :, None] + ahead[None, :, first:])
-    pairs[:, :, first:] = later
+    require_memory(needed, "the table of all pairs", FEWER)
+    xp, pairs = namespace(emissions), zeros(emissions, (own.n_states, *emissions.shape))
+    before, ahead = _messages(own, emissions, layout)
+    terms = before[:, None] + own.log_transitions[:, :, None] + ahead[None]
+    pairs[:, :, layout.n_tokens - len(layout.previous) :] = xp.exp(terms)
     return as_kind_of(log_emissions, pairs)
+
+
+def _messages(potentials: ChainPotentials, emissions: Any, layout: ChainLayout) -> tuple[Any, Any]:
+    """Log messages before and behind every pair, (K, pairs), so that their sums are posteriors.
+
+    Both grow along a sequence: in double precision, until what they have in common is taken off.
+    """
+    xp, double = namespace(emissions), to_double(emissions)
+    parts = (potentials.log_start, potentials.log_transitions, potentials.log_end)
+    potentials = ChainPotentials(*map(to_double, parts))
+    alpha = log_forward(potentials, double, layout)
+    ahead = double + log_backward(potentials, double, layout)
+    shifts = log_total(potentials, alpha, layout)[index_like(layout.owners, alpha)]
+    first = layout.n_tokens - len(layout.previous)
+    before, ahead = alpha[:, index_like(layout.previous, alpha)], ahead[:, first:]
+    peaks = xp.amax(before, 0)
+    shifts, peaks = [xp.where(xp.isinf(x), xp.zeros_like(x), x) for x in (shifts[first:], peaks)]
+    return to_working(before - peaks, emissions), to_working(ahead + (peaks - shifts), emissions)

@@ -63,11 +63,11 @@ def sample_paths(
     parts = (own.log_start, own.log_transitions, own.log_end)
     own, emissions = ChainPotentials(*map(to_double, parts)), to_double(emissions)
     alpha = log_forward(own, emissions, layout)
-    impossible = log_total(own, alpha, layout) == -np.inf
+    impossible = torch.as_tensor(log_total(own, alpha, layout) == -np.inf)
     if impossible.any():
         raise ValueError(
-            f"sequence {int(impossible.argmax())} has no possible path, so that nothing can be "
-            "drawn; see which of its emissions, transitions, starts or ends are -inf"
+            f"sequence {int(impossible.nonzero()[0])} has no possible path, so that nothing can "
+            "be drawn; see which of its emissions, transitions, starts or ends are -inf"
         )
     messages = torch.as_tensor(alpha).T
     transitions = torch.as_tensor(own.log_transitions).T.contiguous()

@@ -36,6 +36,9 @@ class SwendsenWang:
         couplings: beta J of every edge, (E,), nats.
         field: beta h, (n,), nats.
 
+    Raises:
+        ValueError: other shapes, an edge to a spin that is not there, a NaN.
+
     Reference:
         Swendsen & Wang 1987, "Nonuniversal critical dynamics in Monte Carlo simulations", Phys.
         Rev. Lett. 58, 86; Edwards & Sokal 1988, section II (why it is exact).
@@ -49,6 +52,19 @@ class SwendsenWang:
     """
 
     def __init__(self, edges: Tensor, couplings: Tensor, field: Tensor) -> None:
+        shapes = tuple(edges.shape), tuple(couplings.shape), tuple(field.shape)
+        if shapes != ((len(couplings), 2), (len(couplings),), (len(field),)):
+            raise ValueError(
+                "edges, couplings and field must be (E, 2), (E,) and (n,), found "
+                f"{shapes[0]}, {shapes[1]} and {shapes[2]}"
+            )
+        if not bool(((edges >= 0) & (edges < len(field))).all()):
+            raise ValueError(
+                f"edges must name spins in 0..{len(field) - 1}, found "
+                f"{int(edges.min())}..{int(edges.max())}"
+            )
+        if bool(couplings.isnan().any() | field.isnan().any()):
+            raise ValueError("couplings and field must not hold NaN; check the model's numbers")
         self.n_spins = len(field)
         self._dtype = couplings.dtype
         pulled = field.nonzero()[:, 0]
@@ -101,7 +117,7 @@ class SwendsenWang:
         bonds = (words < self._thresholds) & agree.T
         labels = _clusters(bonds, self._ends, len(columns))
         coins = (random_words((labels.numel(),), generator) < 0).to(torch.int8).mul_(2).sub_(1)
-        turn = coins[labels].view(chains, -1).T
+        turn = coins[labels].view(chains, len(columns)).T
         if self._has_ghost:
             turn = turn * turn[-1]
         return ClusterState((columns * turn)[:n].T)

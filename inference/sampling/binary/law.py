@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inference.memory import require_memory
 from inference.sampling.binary.layout import PairLayout
 from inference.sampling.binary.words import random_words
 from inference.sampling.kernel import Beta, Rule, SearchLaw
@@ -131,8 +132,15 @@ class PairLaw(SearchLaw[BinaryState]):
         return float(torch.nn.functional.softplus(self.base.double()).sum())
 
     def start(self, chains: int, generator: torch.Generator) -> BinaryState:
-        """Independent draws from the law at beta = 0."""
+        """Independent draws from the law at beta = 0.
+
+        Raises:
+            ValueError: so many chains would not fit in memory.
+        """
         n = self.layout.n_units
+        # Units before and after a sweep, and its words.
+        needed = chains * (n + 1) * (2 * self.weights.element_size() + 4)
+        require_memory(needed, f"{chains:,} chains of {n:,} units", "run fewer", self.device)
         columns = torch.ones((n + 1, chains), dtype=self.weights.dtype, device=self.device)
         logits = torch.zeros((n, 1), dtype=self.weights.dtype, device=self.device)
         if self.base is not None:

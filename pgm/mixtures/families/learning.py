@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inference.exact.memory import free_memory, readable_bytes
 from inference.inputs import as_whole, check_choice
 from inference.learning.em import check_tolerance
 from inference.logspace import safe_log
+from inference.memory import require_memory
 from pgm.hidden_markov.clusters import kmeans, nearest
 from pgm.mixtures.families.family import Family, Init, Numbers, Titles
 from pgm.mixtures.responsibilities import share
@@ -222,9 +222,5 @@ def _check_rows(values: Tensor, n_components: int, title: Titles) -> None:
 
 def _check_memory(family: Family, n_rows: int, n_components: int) -> None:
     """Refuse rows whose prepared form does not fit."""
-    size, free = 8 * n_rows * family.row_numbers(n_components), free_memory()
-    if size > free:
-        raise ValueError(
-            f"X takes {readable_bytes(size)} in the form that steps read, and "
-            f"{readable_bytes(free)} are free; pass fewer rows"
-        )
+    needed = 8 * n_rows * family.row_numbers(n_components)
+    require_memory(needed, "X, in the form that steps read,", "pass fewer rows")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from scipy.stats import binom, t
 
-from energy.hopfield import capacity
 from energy.hopfield.capacity import (
     bit_error,
     critical_load,
@@ -136,7 +135,7 @@ def test_study_refuses(change: dict, message: str) -> None:
 
 
 def test_study_refuses_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "free_memory", lambda: 10_000)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 10_000)
     with pytest.raises(ValueError, match="KiB"):
         overlap_after_recall(1000, [0.1])
 

@@ -16,7 +16,6 @@ from inference.approximate import (
     mean_field,
     tree_reweighted,
 )
-from inference.approximate import factor_groups as groups
 from inference.approximate.coloring import color_graph
 
 
@@ -122,6 +121,10 @@ EDGES = torch.tensor([[0, 1], [1, 2]])
         (torch.full((3, 2), torch.nan), EDGES, torch.zeros(2, 2), "log_unary holds NaN"),
         (torch.zeros(3, 2), EDGES, torch.full((2, 2), torch.inf), "log_tables holds NaN or"),
         (torch.zeros(2, 3, 2), EDGES, torch.zeros(3, 2, 2, 2), r"batches of \[2, 3\] rows"),
+        (torch.zeros(3, 2), EDGES, torch.zeros(0, 2, 2, 2), r"batches of \[0\] rows"),
+        (torch.zeros(0, 2), EDGES[:0], torch.zeros(2, 2), "log_unary has an empty axis"),
+        (torch.zeros(3, 0), EDGES[:0], torch.zeros(0, 0), "log_unary has an empty axis"),
+        (torch.zeros(0, 3, 2), EDGES, torch.zeros(2, 2), "log_unary has an empty axis"),
     ],
 )
 def test_arrays(unary, edges, tables, message):
@@ -142,12 +145,16 @@ def test_grids():
         IsingGrid(torch.zeros(2, 2), torch.full((2, 1), -torch.inf), torch.zeros(1, 2))
     with pytest.raises(ValueError, match=r"batches of \[2, 3\] rows"):
         IsingGrid(torch.zeros(2, 2, 2), torch.zeros(3, 2, 1), torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"field has an empty axis: shape \(0, 0\)"):
+        IsingGrid(torch.zeros(0, 0), torch.zeros(0, 0), torch.zeros(0, 0))
+    with pytest.raises(ValueError, match=r"batches of \[0\] rows"):
+        IsingGrid(torch.zeros(2, 2), torch.zeros(0, 2, 1), torch.zeros(1, 2))
 
 
 def test_what_does_not_fit_is_refused_before_it_is_allocated(pair, monkeypatch):
-    monkeypatch.setattr(groups, "free_memory", lambda: 100)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 100)
     for method in (belief_propagation, tree_reweighted, mean_field):
-        with pytest.raises(ValueError, match="4 entries: an iteration needs about 128 bytes"):
+        with pytest.raises(ValueError, match="tables of 4 entries would take 128 bytes"):
             method(pair)
 
 

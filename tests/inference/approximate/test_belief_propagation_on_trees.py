@@ -162,3 +162,23 @@ def test_rows_that_cannot_be_are_nan_and_leave_the_others_alone():
     torch.testing.assert_close(
         found.log_partition.exp(), torch.tensor([0.0, 3.0, 4.0], dtype=torch.float64)
     )
+
+
+@pytest.mark.parametrize("damping", [0.3, 0.5])
+@pytest.mark.parametrize("mode", ["sum", "max"])
+@pytest.mark.parametrize("states", [2, 3])
+@pytest.mark.parametrize("spread", [200.0, 1000.0])
+def test_damped_rounds_go_all_their_way(damping, mode, states, spread):
+    # The message to b is all but sure after a few rounds, and outweighs b's own field only at the
+    # end of its way. The three forms of messages take their turns.
+    first, second = torch.zeros(2, states, dtype=torch.float64)
+    first[1:], second[1] = -1.5 * spread, 0.5 * spread
+    unlike = spread * (torch.eye(states, dtype=torch.float64) - 1)
+    tables = {"a": first, "b": second, "ab": unlike}
+    graph = FactorGraph(
+        {"a": states, "b": states}, [Factor(list(scope), t) for scope, t in tables.items()]
+    )
+    found = belief_propagation(graph, mode=mode, damping=damping)
+    assert bool(found.converged)
+    assert float(found.marginals["b"][0]) > 0.999
+    assert abs(float(found.log_partition - graph.log_partition())) < 1e-9

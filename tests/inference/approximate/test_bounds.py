@@ -312,3 +312,28 @@ def test_arrays_have_the_same_lower_bound(ising, spin_graph):
     assert float(found.log_partition - named.log_partition) == pytest.approx(0, abs=1e-9)
     pairs = mean_field(PairwiseArrays(**vars(grid.pairwise())))
     assert float(pairs.log_partition - named.log_partition) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("blocks", ["trees", [["b", "c"]]])
+def test_blocks_of_what_evidence_rules_out(blocks):
+    zero = Factor.from_potential(["a", "b"], [[0, 1], [1, 1]])
+    rest = Factor.from_potential(["b", "c"], [[1, 2], [3, 4]])
+    graph = FactorGraph(dict.fromkeys("abc", 2), [zero, rest])
+    ruled_out = mean_field(graph, {"a": 0, "b": 0}, blocks=blocks)
+    assert float(ruled_out.log_partition) == -torch.inf
+    assert ruled_out.marginals["a"].isnan().all()
+    rows = Factor([], torch.tensor([-torch.inf, 0.0]))
+    batch = FactorGraph(dict.fromkeys("bc", 2), [rest, rows])
+    found = mean_field(batch, blocks=blocks)
+    torch.testing.assert_close(found.log_partition, batch.log_partition())
+
+
+def test_a_block_without_a_state_bounds_by_minus_infinity():
+    never = Factor.from_potential(["a", "b"], [[0, 0], [0, 1]])
+    loose = Factor.from_potential(["b", "c"], [[1, 2], [3, 4]])
+    graph = FactorGraph(
+        dict.fromkeys("abc", 2), [never, loose, Factor.from_potential(["a"], [1, 0])]
+    )
+    found = mean_field(graph, blocks=[["a", "b"], ["c"]])
+    assert float(found.log_partition) == -torch.inf
+    assert found.marginals["a"].isnan().all()

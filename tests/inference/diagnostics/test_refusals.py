@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from inference.diagnostics import block
 from inference.diagnostics.effective_sample_size import (
     autocorrelation,
     autocorrelation_time,
@@ -66,18 +65,34 @@ def test_bad_draws_are_refused(statistic) -> None:
         statistic(torch.ones(4, 40, dtype=torch.complex64))
     with pytest.raises(TypeError, match="real numbers, found list"):
         statistic([["a"] * 4])
+    with pytest.raises(ValueError, match="x must be a rectangular array"):
+        statistic([[1, 2, 3, 4], [1, 2]])
+    with pytest.raises(TypeError, match="found a sparse tensor"):
+        statistic(torch.ones(4, 40).to_sparse())
 
 
-@pytest.mark.parametrize("of", ["median", 0.0, 1.0, -0.2, True, math.nan])
+@pytest.mark.parametrize("statistic", ALL)
+def test_arrays_of_any_bytes_are_read(statistic) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 20))
+    expected = statistic(x)
+    x.setflags(write=False)
+    for same in (x, x.astype(">f8"), x.astype(np.longdouble), x.tolist()):
+        assert torch.equal(statistic(same), expected)
+
+
+@pytest.mark.parametrize(
+    "of",
+    ["median", 0.0, 1.0, -0.2, True, math.nan, None, [0.1], b"sd", 0.5j, np.array([0.1, 0.2])],
+)
 def test_error_of_something_else_is_refused(of) -> None:
     with pytest.raises(ValueError, match="of must be"):
         mcse(torch.randn(2, 10), of)
 
 
 def test_draws_that_do_not_fit_are_refused(monkeypatch) -> None:
-    monkeypatch.setattr(block, "free_memory", lambda: 2**20)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 2**20)
     x = torch.zeros(1).expand(4, 2**22)
-    with pytest.raises(ValueError, match=r"takes 2\.0 GiB"):
+    with pytest.raises(ValueError, match=r"would take 2\.0 GiB"):
         rhat(x)
 
 

@@ -107,3 +107,11 @@ def test_stuck_chains_are_told_as_infinite() -> None:
 def test_bad_quantiles_are_refused(quantiles) -> None:
     with pytest.raises(ValueError, match="quantiles must be shares"):
         summarize(torch.randn(2, 10), quantiles=quantiles)
+
+
+def test_quantiles_near_each_other_have_names_of_their_own() -> None:
+    x = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    table = summarize(x, quantiles=[0.07, 0.9999999, 1.0])
+    assert list(table)[3:6] == ["7%", "99.99999%", "100%"]
+    with pytest.raises(TypeError, match=r"quantiles must be a list of shares, found 0\.5"):
+        summarize(x, quantiles=0.5)  # type: ignore[arg-type]

@@ -162,7 +162,7 @@ def random_graph() -> Callable[..., tuple[dict[str, int], list[Factor]]]:
 
 def _likelihood(rng: np.random.Generator, card: int) -> np.ndarray:
     """A likelihood of any scale, sometimes with zeros or entries many orders apart."""
-    kind = rng.integers(4)
+    kind = rng.integers(5)
     values = rng.random(card)
     if kind == 1:
         values = values * 1e-200
@@ -170,6 +170,9 @@ def _likelihood(rng: np.random.Generator, card: int) -> np.ndarray:
         values = np.where(rng.random(card) < 0.4, 0.0, 100 * values)
     elif kind == 3:
         values = 10.0 ** rng.integers(-250, 1, card)
+    elif kind == 4:
+        # Their quotients leave the range of float64, as do the smallest themselves.
+        values = 10.0 ** rng.integers(-323, 309, card)
     return values
 
 

@@ -238,6 +238,14 @@ def test_an_impossible_row_of_a_later_chunk_is_named(monkeypatch):
     assert np.flatnonzero(np.isnan(posterior).any(1)).tolist() == [57]
 
 
+def test_draws_that_are_all_but_impossible():
+    """The hidden cause's other state has a joint probability of 1e-310."""
+    fork = Structure((2, 2, 2), ((0,), (0, 1), (0, 2)), (0, 1, 2))
+    values = np.array([1.0, 1e-155, 0.5, 0.5, 1.0, 1e-155, 0.0, 1.0, 0.5, 0.5])
+    rows = IncompleteRows(RowCliques(fork), [np.array([-1]), np.array([1]), np.array([-1])])
+    assert rows.complete(values, np.random.default_rng(0)).tolist() == [[0, 1, 1]]
+
+
 def test_compiled_rows_serve_other_tables():
     codes = codes_of(7, 30)
     rows = IncompleteRows(RowCliques(LOOP), list(codes.T))

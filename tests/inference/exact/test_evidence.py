@@ -33,6 +33,7 @@ def net() -> BayesianNetwork:
         {"dice": (0.0, 0.0, 1.0), "rain": torch.tensor([0.0, 1.0], dtype=torch.float32)},
         {"dice": np.array([0.0, 0.0, 1.0], dtype=np.float32), "rain": 1},
         pd.Series({"rain": "yes", "dice": 2}),
+        pd.Series({"rain": 1.0, "dice": 2.0}),
     ],
 )
 def test_single_evidence_in_every_spelling(net, evidence):
@@ -40,7 +41,17 @@ def test_single_evidence_in_every_spelling(net, evidence):
     assert net.log_evidence(evidence).item() == pytest.approx(math.log(0.125))
 
 
-@pytest.mark.parametrize("nothing", [None, {}, {"rain": None}, {"rain": -1, "dice": None}])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        None,
+        {},
+        {"rain": None},
+        {"rain": -1, "dice": None},
+        pd.Series({"rain": math.nan, "dice": -1.0}),
+        pd.Series({"rain": pd.NA, "dice": None}, dtype=object),
+    ],
+)
 def test_no_evidence_in_every_spelling(net, nothing):
     assert net.log_evidence(nothing).item() == pytest.approx(0.0, abs=1e-15)
     assert net.marginals(nothing)["rain"].tolist() == pytest.approx([0.75, 0.25])
@@ -54,6 +65,8 @@ def test_no_evidence_in_every_spelling(net, nothing):
         [1, 0, -1],
         np.array([1, 0, -1], dtype=np.int8),
         np.array(["yes", "no", None], dtype=object),
+        np.ma.array([1, 0, 1], mask=[False, False, True]),
+        np.ma.array(["yes", "no", "no"], mask=[False, False, True]),
         torch.tensor([1, 0, -1]),
         torch.tensor([1, 0, -1], dtype=torch.int8),
         pd.Series(["yes", "no", None]),
@@ -152,6 +165,8 @@ BAD = {
     "batch of bools": ({"rain": np.array([True, False])}, TypeError, "rain"),
     "batches of different lengths": ({"rain": [0, 1], "dice": [0, 1, 2]}, ValueError, "length"),
     "fractions in a column": ({"dice": pd.Series([0.5, 1.0])}, ValueError, "dice"),
+    "fraction in a row": (pd.Series({"dice": 0.5}), ValueError, "dice"),
+    "lists in a column": ({"dice": pd.Series([[0], [1, 2]])}, TypeError, "dice"),
 }
 
 
@@ -220,6 +235,12 @@ def test_bad_states_are_named(states, error):
         BayesianNetwork([], states)
 
 
+@pytest.mark.parametrize("states", [["a", "b"], [("a", 2)], "a", 3, None])
+def test_states_without_names_are_refused(states):
+    with pytest.raises(TypeError, match="states must map"):
+        FactorGraph(states, [])
+
+
 def test_messages_are_sentences(net):
     with pytest.raises(
         ValueError, match=r"'dice'.*'two'.*only the codes '0', '1', '2'"
@@ -236,6 +257,8 @@ def test_bad_graphs_are_named():
         FactorGraph({"a": 2, "b": 2}, [table])
     with pytest.raises(TypeError, match="Factor"):
         FactorGraph({"a": 2}, [torch.zeros(2)])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"memory_limit.*'1GB'"):
+        FactorGraph({"a": 2}, [], memory_limit="1GB")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("code", [2, 2**63, 2**64 - 1])

@@ -113,15 +113,23 @@ def test_what_cannot_be_done():
         lambda: factor.condition({"z": 0}),
         lambda: factor.condition({"a": 2}),
         lambda: factor.condition({"a": -1}),
+        lambda: factor.marginalize(["a", "a"]),
+        lambda: factor.maximize(["b", "b"]),
         lambda: factor.permute(["a"]),
         lambda: factor.permute(["a", "z"]),
         lambda: factor * Factor.from_potential(["b"], np.ones(4)),
+        lambda: Factor(["a"], torch.zeros(3, 2)) * Factor(["b"], torch.zeros(4, 3)),
         lambda: Factor.from_potential(["a"], [-1.0, 1.0]),
         lambda: Factor.from_potential(["a"], [math.nan, 1.0]),
         lambda: Factor.from_potential(["a"], [0.0, 0.0]).normalize(),
     ):
         with pytest.raises(ValueError, match=r"."):
             call()
+    for state in (1.0, True, "1", None):
+        with pytest.raises(TypeError, match="state of 'a' must be a whole number"):
+            factor.condition({"a": state})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        factor * 2  # type: ignore[operator]
 
 
 def test_a_constant_is_a_factor_over_nothing():

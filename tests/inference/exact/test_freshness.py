@@ -113,6 +113,8 @@ def test_whole_numbers_go_by_the_count_of_writes() -> None:
     assert before.holds([edges])
     assert not before.holds([edges.clone()])
     assert not before.holds([edges.add_(1)])
+    before = Snapshot([edges])
+    assert not before.holds([edges[:1]]) and not before.holds([edges.T])
 
 
 def test_what_counts_no_writes_is_compared() -> None:

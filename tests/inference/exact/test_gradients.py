@@ -332,6 +332,15 @@ def test_batches_of_different_sizes_are_refused(rows):
             one.log_partition({"a": [0] * rows})
 
 
+@pytest.mark.parametrize("evidence", [{"a": np.zeros(0, int)}, {"b": np.zeros((0, 3))}])
+def test_no_rows_have_no_log_partition(evidence):
+    values = torch.zeros(2, 3, requires_grad=True)
+    found = FactorGraph({"a": 2, "b": 3}, [Factor(["a", "b"], values)]).log_partition(evidence)
+    assert found.shape == (0,)
+    found.sum().backward()
+    assert values.grad is not None and not values.grad.any()
+
+
 def test_what_a_batch_of_graphs_can_be_asked():
     """Its plan, which needs no numbers; not for one state of all graphs at once."""
     graph = FactorGraph({"a": 2, "b": 3}, [Factor(["a", "b"], torch.zeros(4, 2, 3))])
@@ -442,6 +451,11 @@ def test_network_values_agree_with_and_without_gradients():
 
 def test_a_batch_of_graphs_is_asked_without_gradients():
     graph = FactorGraph({"a": 2}, [Factor(["a"], torch.tensor([[0.0, 1.0], [2.0, 0.0]]))])
-    with torch.no_grad():
-        found = graph.marginals()["a"]
-    torch.testing.assert_close(found, graph.factors[0].log_values.double().softmax(1))
+    expected = graph.factors[0].log_values.double().softmax(1)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            torch.testing.assert_close(graph.marginals()["a"], expected)
+    with torch.inference_mode():
+        graph = FactorGraph({"a": 2}, [Factor(["a"], graph.factors[0].log_values.double())])
+        torch.testing.assert_close(graph.marginals()["a"], expected)
+    torch.testing.assert_close(graph.marginals()["a"], expected)

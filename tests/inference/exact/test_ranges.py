@@ -223,6 +223,23 @@ def test_opposed_likelihoods(each_path):
     assert graph.marginals(batch)["b"].flatten().tolist() == pytest.approx([0.5] * 4, rel=1e-9)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_likelihoods_whose_quotient_no_float_holds(recorded, each_path):
+    """What its neighbour rules out is 1e400 times as likely as what is left."""
+    copy = torch.eye(2, dtype=torch.float64).log().requires_grad_(recorded)
+    graph = FactorGraph({"a": 2, "b": 2}, [Factor(["a", "b"], copy)])
+    likelihood, log_z = np.array([1e-200, 1e200]), -200 * math.log(10)
+    evidence = {"a": likelihood, "b": 0}
+    batch = {"a": np.stack([likelihood, likelihood]), "b": [0, 1]}
+    assert graph.log_partition(evidence).item() == pytest.approx(log_z, rel=1e-14)
+    assert graph.log_partition(batch).tolist() == pytest.approx([log_z, -log_z], rel=1e-14)
+    assert graph.marginals(evidence)["a"].tolist() == [1.0, 0.0]
+    assert graph.marginals(batch)["a"].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    states, weight = graph.most_probable(evidence)
+    assert states == {"a": 0, "b": 0} and weight.item() == pytest.approx(log_z, rel=1e-14)
+    assert graph.sample(3, evidence, 0).tolist() == [[0, 0]] * 3
+
+
 def test_impossible_is_not_underflow(each_path):
     """Both look like a message of zeros; only one of them is."""
     opposed = [Factor(["x"], [0.0, -800.0]), Factor(["x"], [-800.0, 0.0])]

@@ -250,6 +250,19 @@ def test_new_numbers_are_seen_by_every_method(change, each_path):
     assert not net.log_prob([[0] * 6]).equal(before[0][-1][:1])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_none_are_refused_when_they_come_later(value):
+    """A NaN is no hard zero, nor is a graph of them impossible."""
+    graph = FactorGraph({"a": 2}, [Factor(["a"], torch.zeros(2))])
+    assert graph.marginals()["a"].tolist() == [0.5, 0.5]
+    graph.factors[0].log_values[0] = value
+    for query in (graph.marginals, graph.log_partition, graph.most_probable):
+        with pytest.raises(ValueError, match=r"log_values of the factor over \('a',\).*NaN"):
+            query()
+    graph.factors[0].log_values[0] = 0.0
+    assert graph.marginals()["a"].tolist() == [0.5, 0.5]
+
+
 def test_rounding_to_float32_and_back_is_seen():
     """The memory and its version may be the same again; the numbers are not."""
     net = chain()

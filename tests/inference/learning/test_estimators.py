@@ -139,6 +139,16 @@ def test_value_is_the_mean_reward_and_rows_are_apart():
     assert found.count_nonzero() == 5
 
 
+def test_lists_and_arrays_are_baselines():
+    log_probs = torch.zeros(3, 2, requires_grad=True)
+    rewards, numbers = torch.arange(6.0).reshape(3, 2), torch.tensor([1.0, 2.0])
+    wanted = gradient(score_function(log_probs, rewards, baseline=numbers).sum(), log_probs)
+    for baseline in (numbers.tolist(), numbers.numpy()):
+        found = score_function(log_probs, rewards, baseline=baseline)
+        assert found.dtype == rewards.dtype
+        assert torch.equal(gradient(found.sum(), log_probs), wanted)
+
+
 def test_no_gradient_flows_into_the_baseline():
     baseline = torch.zeros(3, requires_grad=True)
     logs = torch.zeros(3, requires_grad=True)
@@ -218,6 +228,16 @@ def test_leave_one_out_is_the_mean_of_the_others():
             lambda: score_function(torch.zeros(2), torch.tensor([0.0, -torch.inf])),
             ValueError,
             "rewards must be finite, found -inf",
+        ),
+        (
+            lambda: score_function(torch.zeros(2), torch.zeros(2), baseline=float("nan")),
+            ValueError,
+            "baseline must be finite, found nan",
+        ),
+        (
+            lambda: score_function(torch.zeros(2), torch.zeros(2), baseline=[None]),
+            TypeError,
+            "baseline must hold real numbers",
         ),
         (lambda: MovingAverage(1.0), ValueError, r"decay must be in \[0, 1\), found 1.0"),
         (lambda: leave_one_out(torch.zeros(1, 4)), ValueError, "at least two draws"),

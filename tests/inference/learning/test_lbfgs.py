@@ -272,7 +272,7 @@ def test_the_start_is_left_alone():
         ({"l1": -1.0}, "l1 must be finite and not negative"),
         ({"l1": [1.0, 2.0, 3.0]}, r"one per coordinate, \(2,\), found shape \(3,\)"),
         ({"memory": 0}, "memory must be at least 1, found 0"),
-        ({"memory": 10**15}, "memory=10+ would hold .* but .* are free"),
+        ({"memory": 10**15}, "memory=10+, .* would take .* but .* are free"),
         ({"max_iterations": -1}, "max_iterations must be at least 0"),
         ({"period": 0}, "period must be at least 1"),
         ({"gradient_tolerance": -1.0}, "gradient_tolerance must be finite"),
@@ -314,3 +314,30 @@ def test_buffers_that_are_used_again_and_points_that_are_marked():
         assert not found.x.requires_grad
         torch.testing.assert_close(found.x, wanted.x, rtol=1e-6, atol=1e-6)
         assert found.evaluations <= wanted.evaluations + 5
+
+
+@pytest.mark.parametrize("kind", ["backwards", "other bytes", "read-only"])
+def test_gradients_and_penalties_are_arrays_of_any_layout(kind):
+    def laid_out(x):
+        x = np.array(x)
+        if kind == "backwards":
+            return x[::-1].copy()[::-1]
+        if kind == "other bytes":
+            return x.astype(x.dtype.newbyteorder())
+        x.flags.writeable = False
+        return x
+
+    function, _, _ = quadratic(0, 5)
+
+    def other(x):
+        value, gradient = function(x)
+        return value, laid_out(gradient.numpy())
+
+    l1, start = np.linspace(0.0, 1.0, 5), torch.zeros(5, dtype=torch.float64)
+    wanted = minimize(function, start, l1=torch.from_numpy(l1))
+    assert torch.equal(minimize(other, start, l1=laid_out(l1)).x, wanted.x)
+
+
+def test_a_penalty_that_is_no_number():
+    with pytest.raises(TypeError, match="l1 must hold real numbers"):
+        minimize(lambda x: (0.5 * x.dot(x), x), [1.0], l1="a")

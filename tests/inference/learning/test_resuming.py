@@ -20,7 +20,7 @@ from torch import nn
 
 from inference.learning.callbacks import EarlyStopping, Evaluate
 from inference.learning.descent import Player, descend
-from inference.learning.optimization import Optimization
+from inference.learning.optimization import Optimization, optimizer_state
 from inference.learning.schedule import Schedule
 from inference.random import as_generator
 
@@ -86,6 +86,51 @@ def test_interrupted_learning_goes_on_bit_for_bit(tmp_path, optimization):
     model, again = learned(path, optimization)
     assert same(model, whole)
     assert again == history
+
+
+class Counting(torch.optim.Optimizer):
+    """Steps that shrink with a plain number in the state, as many optimisers keep it."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for x in group["params"]:
+                state = self.state[x]
+                if not state:
+                    state.update(count=0, scale=1.0, mean=torch.zeros_like(x), extra=None)
+                state["count"] += 1
+                state["scale"] *= 0.9
+                state["mean"].lerp_(x.grad, 0.1)
+                x.add_(state["mean"], alpha=-group["lr"] * state["scale"] / state["count"])
+
+
+@pytest.mark.parametrize("method", [Counting, partial(torch.optim.Adafactor, lr=0.01)])
+def test_whatever_an_optimiser_keeps_goes_on(tmp_path, method):
+    optimization = Optimization(method)
+    whole, history = learned(None, optimization)
+    with pytest.raises(Interrupted):
+        learned(tmp_path / "state", optimization, until=17)
+    again, rest = learned(tmp_path / "state", optimization)
+    assert rest == history
+    for name, x in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], x), name
+
+
+def test_an_optimiser_that_no_file_can_hold_is_refused():
+    optimizer = torch.optim.LBFGS([place := nn.Parameter(torch.ones(2))])
+
+    def loss():
+        optimizer.zero_grad()
+        value = place.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with pytest.raises(TypeError, match=r"the optimizer keeps a list \(.*\), which no checkpoint"):
+        optimizer_state(optimizer)
 
 
 def test_numbers_of_numpy_and_partial_methods_are_kept(tmp_path):

@@ -202,3 +202,24 @@ def test_bad_paths_are_refused(betas):
         adapted(law, betas=betas, generator=0)
     with pytest.raises(ValueError, match="chains"):
         adapted(law, chains=0, generator=0)
+
+
+@pytest.mark.parametrize(
+    ("position", "kind"),
+    [
+        (np.zeros((2, 5)), TypeError),
+        (torch.zeros(0, 5), ValueError),
+        (torch.tensor(0.0), ValueError),
+    ],
+)
+def test_starts_that_are_no_positions_are_refused(position, kind):
+    with pytest.raises(kind, match="position must be"):
+        warm_up(MALA(stretched, 0.1), position, generator=0)
+
+
+def test_a_number_of_inverse_temperatures_may_be_numpys():
+    law = ContinuousLaw(NormalBase([0.0]), MALA(narrow, 1.0))
+    settings = {"chains": 4, "steps": 10, "generator": 0, "progress": False}
+    found = adapted(law, betas=np.int64(2), **settings)
+    assert isinstance(found.step_size, StepSizes)
+    assert found.step_size.betas.tolist() == [0.0, 0.25, 1.0]

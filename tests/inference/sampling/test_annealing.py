@@ -115,6 +115,7 @@ def test_the_default_ends_in_a_quench(monkeypatch):
     [
         [0.1, 1.0, math.inf],
         torch.tensor([0.1, 1.0, 4.0]),
+        torch.tensor([0.1, 1.0, 4.0], requires_grad=True),
         linear_schedule(0.0, 3.0, 10),
     ],
 )

@@ -300,3 +300,24 @@ def test_step_sizes_may_follow_the_inverse_temperature():
     after = law.step(state, 0.25, as_generator(0))
     assert asked == [0.25]
     torch.testing.assert_close(after.position, state.position, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [RandomWalk, MALA, HMC])
+def test_single_numbers_follow_paths_at_a_temperature_per_chain(kind):
+    """Chains (chain,) without an event: as those of (chain, 1), to the last bit."""
+    flat = ContinuousLaw(NormalBase(0.0), kind(lambda x: -2 * (x - 1).square(), 0.5))
+    line = ContinuousLaw(NormalBase([0.0]), kind(lambda x: -2 * (x - 1).square().sum(1), 0.5))
+    start = torch.randn(6, dtype=torch.float64, generator=as_generator(0))
+    betas = torch.linspace(0, 1, 6, dtype=torch.float64)
+    found = flat.step(flat.init(start), betas, as_generator(1))
+    expected = line.step(line.init(start[:, None]), betas, as_generator(1))
+    assert torch.equal(found.position, expected.position[:, 0])
+    assert not torch.equal(found.position, start)
+
+
+def test_bases_and_temperatures_are_checked():
+    with pytest.raises(ValueError, match=r"must broadcast, found shapes \(2,\) and \(3,\)"):
+        NormalBase([0.0, 1.0], [1.0, 2.0, 3.0])
+    for beta in (-0.1, math.nan, torch.tensor([1.0, math.nan])):
+        with pytest.raises(ValueError, match="beta must not be negative"):
+            tempered(quadratic, beta)

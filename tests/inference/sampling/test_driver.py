@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.sampling import driver, observers
+from inference.sampling import driver
 from inference.sampling.counting import Frequencies
 from inference.sampling.driver import sample_chain
 from inference.sampling.gibbs import ColoredGibbs
@@ -240,7 +240,7 @@ def test_bad_kinds_are_refused() -> None:
 
 
 def test_draws_that_do_not_fit_are_refused(monkeypatch) -> None:
-    monkeypatch.setattr(observers, "free_memory", lambda: 2**20)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 2**20)
     with pytest.raises(ValueError, match=r"\(3, 1000000, 2\) would take 45\.8 MiB.*keep=False"):
         run(draws=10**6)
     assert len(run(draws=10)) == 10
@@ -264,3 +264,16 @@ def test_bar_counts_steps(monkeypatch) -> None:
     monkeypatch.setattr(driver, "progress_bar", Bar)
     run(draws=5, warmup=3, thin=2)
     assert seen == {"total": 13, "done": 13}
+
+
+def test_what_observes_must_be_observers() -> None:
+    for wrong in (Mean(), "mean", None):
+        with pytest.raises(TypeError, match="observers must be a sequence"):
+            run(draws=1, observers=wrong)
+    with pytest.raises(TypeError, match="strings as names, found 1"):
+        run(draws=1, observers={1: Mean()})
+
+
+def test_a_path_of_laws_is_no_kernel(make) -> None:
+    with pytest.raises(TypeError, match=r"path of laws ColoredGibbs; pass kernel.at\(beta\)"):
+        sample_chain(ColoredGibbs(make()), torch.zeros((1, 5), dtype=torch.int64), draws=1)

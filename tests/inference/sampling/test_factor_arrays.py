@@ -93,3 +93,13 @@ def test_what_does_not_fit_is_refused(scopes, offsets, message):
 def test_numbers_must_be_a_permutation():
     with pytest.raises(ValueError, match="permutation"):
         FactorArrays(CARDS, [[[0], [2]]], [[0, 0]], [[0, 0]])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_codes_of_any_integer_type_read_the_same_entries(dtype):
+    """Places in a table of 4096 entries, which eight bits do not count."""
+    arrays = FactorArrays.from_scopes([16, 16, 16], [[0, 1, 2]])
+    logs = torch.arange(4096).double()
+    codes = torch.tensor([[15, 15, 15], [1, 2, 3]], dtype=dtype)
+    assert arrays.log_weight(logs, codes).tolist() == [4095.0, 291.0]
+    assert arrays.counts(codes).nonzero()[:, 0].tolist() == [291, 4095]

@@ -215,3 +215,39 @@ def test_a_factor_graph_is_compiled(law):
     batch = FactorGraph({"a": 2}, [Factor(["a"], [[0.1, 0.2], [0.3, 0.4]])])
     with pytest.raises(ValueError, match="batch"):
         DiscreteDensity.from_graph(batch)
+
+
+@pytest.mark.parametrize(
+    ("position", "kind", "message"),
+    [
+        (torch.tensor([[0.0, 1.7]]), TypeError, "integer codes, found torch.float32"),
+        (
+            torch.tensor([[0, 2], [1, -1]]),
+            ValueError,
+            r"0\.\.2 for variable 1, found -1 at chain 1",
+        ),
+        (torch.tensor([[2, 0]]), ValueError, r"0\.\.1 for variable 0, found 2"),
+        (torch.tensor([[2**32 + 1, 0]]), ValueError, "found 4294967297"),
+        (torch.tensor([[0, 1, 0]]), ValueError, r"\(chain, 2\), .* found \(1, 3\)"),
+        (torch.tensor([0, 1]), ValueError, r"found \(2,\)"),
+    ],
+)
+def test_starts_are_checked(make, position, kind, message):
+    with pytest.raises(kind, match=message):
+        ColoredGibbs(make(cards=(2, 3), scopes=[(0, 1)])).init(position)
+
+
+def test_what_evidence_fills_in_needs_no_code(make):
+    law = ColoredGibbs(make(cards=(2, 3), scopes=[(0, 1)], evidence=Evidence({1: 2})))
+    assert law.init(torch.tensor([[1, -1]])).codes.tolist() == [[1, 2]]
+    assert law.init(torch.zeros((0, 2), dtype=torch.int64)).codes.shape == (0, 2)
+
+
+def test_rules_and_temperatures_are_checked(make):
+    with pytest.raises(ValueError, match="rule must be one of heat-bath, metropolis"):
+        ColoredGibbs(make(), "Metropolis")
+    for beta in (math.nan, -1.0, torch.tensor([1.0, math.nan])):
+        with pytest.raises(ValueError, match="beta must be at least 0"):
+            ColoredGibbs(make()).at(beta)
+    with pytest.raises(ValueError, match="finite in a tensor, found inf"):
+        ColoredGibbs(make()).at(torch.tensor([1.0, math.inf]))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from inference.exact.enumerate import enumerate_states
@@ -250,3 +252,22 @@ def test_encodings_are_checked():
         Binary(1.0, 1.0)
     with pytest.raises(ValueError, match="states must be at least 2"):
         OneHot(1)
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
+@example(1.37, -0.67)  # 1.37 + (-0.67 - 1.37) is not -0.67
+def test_positions_can_be_started_from(low, high):
+    if low == high:
+        return
+    kernel = GibbsWithGradients(lambda x: x.sum(1), Binary(low, high))
+    codes = torch.tensor([[0, 1]])
+    position = kernel.position(kernel.init(kernel.encoding.position(codes)))
+    assert position.tolist() == [[low, high]]
+
+
+def test_gains_of_the_largest_slopes_are_numbers():
+    """A flip gains twice the slope, more than the largest number; a proposal needs half of it."""
+    kernel = GibbsWithGradients(lambda s: 1e308 * s[:, 0], Binary(-1.0, 1.0))
+    state = kernel.init(-torch.ones(3, 2))
+    assert state.log_proposals[0].tolist() == [0.0, -1e308]
+    assert kernel.step(state, as_generator(0)).codes.tolist() == [[1, 0]] * 3

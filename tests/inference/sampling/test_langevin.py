@@ -205,3 +205,19 @@ def test_densities_without_slope_are_refused():
         MALA(lambda x: torch.zeros(len(x)), 0.5).init(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="slope that is not finite at chain 1"):
         MALA(lambda x: x.sqrt().sum(1), 0.5).init(torch.tensor([[1.0], [0.0]]))
+
+
+@pytest.mark.parametrize("kind", [ULA, MALA])
+def test_steps_to_where_there_is_no_slope_are_refused_and_counted(kind):
+    """Beyond one the density is a number, and its slope is none: no chain may enter for good."""
+
+    def trap(x: Tensor) -> Tensor:
+        return torch.where(x < 1, (1 - x).sqrt() - x.square(), -x.square()).sum(1)
+
+    kernel = kind(trap, 0.7)
+    state = kernel.init(torch.full((100, 1), 0.5))
+    generator = as_generator(0)
+    for _ in range(20):
+        state = kernel.step(state, generator)
+    assert state.gradient.isfinite().all() and (state.position < 1).all()
+    assert state.invalid.sum() > 20 and torch.equal(state.invalid, state.divergent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -184,3 +185,29 @@ def test_starts_are_checked():
     elsewhere = RandomWalk(kernel.log_density, 1.0, device=torch.device("meta"))
     with pytest.raises(ValueError, match=r"position must be on meta, found cpu; pass the kernel"):
         elsewhere.init(torch.ones(1, 1))
+
+
+@pytest.mark.parametrize("kind", [RandomWalk, ULA, MALA, HMC])
+def test_settings_of_other_chains_or_events_are_refused(kind):
+    """They would broadcast to more chains, or to longer events."""
+    one = torch.zeros(1, 3)
+    many = kind(lambda x: -x.square().sum(1), torch.full((5,), 0.1))
+    with pytest.raises(ValueError, match=r"step_size must be .* each of 1 chains.*\(5,\)"):
+        many.step(many.init(one), as_generator(0))
+    for shape in ((3,), (1, 1, 1)):
+        wide = kind(lambda x: -x.square().sum(1), 0.1, scale=torch.ones(shape))
+        with pytest.raises(ValueError, match=r"scale must be .* an event \(1,\) of them"):
+            wide.step(wide.init(torch.zeros(4, 1)), as_generator(0))
+
+
+@pytest.mark.parametrize("kind", [RandomWalk, ULA, MALA, HMC])
+def test_settings_may_be_arrays_and_lists(kind):
+    def after(make) -> Tensor:
+        kernel = kind(bent, make([0.1, 0.2]), scale=make([1.0, 2.0, 0.5]))
+        return kernel.step(kernel.init(torch.zeros(2, 3).double()), as_generator(0)).position
+
+    expected = after(lambda x: torch.tensor(x, dtype=torch.float64))
+    for make in (list, np.array, lambda x: np.array(x, dtype=">f8")):
+        torch.testing.assert_close(after(make), expected, rtol=0, atol=0)
+    with pytest.raises(TypeError, match="scale must hold real numbers"):
+        kind(bent, 0.1, scale="wide")

@@ -123,3 +123,24 @@ def test_bad_settings_are_refused(settings, message):
 def test_positions_must_be_numbers():
     with pytest.raises(TypeError, match="position must be a floating-point tensor, found list"):
         nuts(correlated, [[0.0, 0.0]], generator=0)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_derivatives_may_be_switched_off(off):
+    start = torch.zeros(2, 2, dtype=torch.float64)
+    expected = nuts(correlated, start, 4, 4, generator=3, progress=False)
+    with off():
+        found = nuts(correlated, torch.zeros_like(start), 4, 4, generator=3, progress=False)
+    assert torch.equal(found.values, expected.values)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_where_a_density_fails_is_impossible(value):
+    """Plus infinity too, which is no place of all the weight."""
+
+    def broken(x: Tensor) -> Tensor:
+        return torch.where((x[:, 0] - 1).abs() < 0.1, value, -0.5 * x[:, 0].square())
+
+    start = torch.zeros(1, 1, dtype=torch.float64)
+    found = nuts(broken, start, 60, 100, generator=0, progress=False)
+    assert ((found.values - 1).abs() >= 0.1).all() and found.values.unique().numel() > 30

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from inference.sampling import observers
 from inference.sampling.counting import Frequencies, Histogram
 from inference.sampling.observers import Covariance, Mean, Moments, Trace
 
@@ -159,13 +158,38 @@ def test_bad_observers_are_refused(monkeypatch) -> None:
         Frequencies(2).init(torch.tensor([[0, 2]]))
     with pytest.raises(ValueError, match="n_states must be at least 1"):
         Frequencies(0)
-    for edges in ([], [1.0, 1.0], [2.0, 1.0], [math.nan], [[0.0, 1.0]]):
+    for edges in ([], 1.0, [1.0, 1.0], [2.0, 1.0], [math.nan], [[0.0, 1.0]]):
         with pytest.raises(ValueError, match="edges must be"):
             Histogram(edges)
-    monkeypatch.setattr(observers, "free_memory", lambda: 100)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 100)
     with pytest.raises(ValueError, match=r"the covariance would take 384 bytes"):
         Covariance().init(torch.zeros(2, 4))
     with pytest.raises(ValueError, match="a trace would take"):
         watched(Trace(lambda position: position), normal(2, 1, 3))
     with pytest.raises(ValueError, match="counts would take"):
         Frequencies(10).init(torch.zeros(2, 4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("observer", [Mean, Moments])
+def test_whether_something_holds_can_be_observed(observer) -> None:
+    x = normal(3, 10, 2)
+    found = watched(observer(lambda position: position > 0), x)
+    expected = watched(observer(lambda position: (position > 0).double()), x)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_covariance_of_a_single_number() -> None:
+    x = normal(3, 10, 2)
+    found = watched(Covariance(lambda position: position.sum(1)), x)
+    sums = x.sum(2).flatten()
+    torch.testing.assert_close(found.covariance, sums.var()[None, None])
+    torch.testing.assert_close(found.mean, sums.mean()[None])
+
+
+def test_edges_may_be_any_array() -> None:
+    edges = np.array([0.0, 1.0])
+    edges.flags.writeable = False
+    for given_edges in (edges, edges.astype(">f4"), torch.tensor([0, 1])):
+        assert Histogram(given_edges).edges == (0.0, 1.0)
+    with pytest.raises(TypeError, match="edges must hold real numbers"):
+        Histogram(["a"])

@@ -167,3 +167,23 @@ def test_arviz_that_is_not_there_is_named(monkeypatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="pip install arviz-base"):
         samples().to_arviz()
+
+
+def test_names_with_dots_are_kept_apart(tmp_path) -> None:
+    """An observer "a.level" is none of the parts of what "a" found."""
+    one = samples()
+    pair, other = Inner(torch.ones(2)), torch.zeros(3)
+    names = {"a": pair, "a.level": other, "a\\": pair, "a\\.level": other, "": other}
+    Samples(one.values, one.state, one.generator_state, names, {"a": pair}).save(tmp_path / "x")
+    found = Samples.load(tmp_path / "x").observed
+    assert list(found) == list(names)
+    for name, value in names.items():
+        torch.testing.assert_close(tuple(found[name]), tuple(value), rtol=0, atol=0)
+
+
+def test_shares_may_be_any_array() -> None:
+    one = samples()
+    shares = np.array([0.1, 0.9], dtype=">f8")
+    assert torch.equal(one.quantile(shares), one.quantile([0.1, 0.9]))
+    with pytest.raises(TypeError, match="q must hold real numbers"):
+        one.quantile("half")

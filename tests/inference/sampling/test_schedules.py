@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from inference.sampling.schedules import (
     linear_temperature_schedule,
     logarithmic_schedule,
     quenched,
+    settling_schedule,
 )
 
 RANGES = (geometric_schedule, linear_schedule, linear_temperature_schedule, logarithmic_schedule)
@@ -68,3 +70,17 @@ def test_what_has_no_meaning_is_refused():
     for beta in (-1.0, math.nan):
         with pytest.raises(ValueError, match="beta"):
             constant_schedule(beta, 5)
+
+
+@pytest.mark.parametrize("sweeps", [2, 3, 8, 9])
+def test_settling_rises_to_one_in_the_first_half(sweeps):
+    half = sweeps // 2
+    expected = [min(1.0, t / half) for t in range(sweeps)]
+    assert settling_schedule(sweeps) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("schedule", RANGES)
+def test_ends_may_be_tensors(schedule):
+    found = schedule(torch.tensor(0.5), torch.tensor(2.0), 3)
+    assert isinstance(found, np.ndarray)
+    assert found.tolist() == schedule(0.5, 2.0, 3).tolist()

@@ -77,7 +77,7 @@ def test_settings_are_checked(error, message, arguments):
         (ValueError, "unknown category -3", "categorical", [[1.0], [-3.0]], [0, 1], None),
         (
             ValueError,
-            "needs tables of .* codes up to",
+            "tables for X, .* codes up to",
             "categorical",
             [[0], [10**14]],
             [0, 1],
@@ -108,7 +108,7 @@ def test_settings_are_checked(error, message, arguments):
         (ValueError, "not negative, found -1 in row 1", "bernoulli", [[0], [1]], [0, 1], [1, -1]),
         (ValueError, "not negative, found nan", "bernoulli", [[0], [1]], [0, 1], [1, NAN]),
         (ValueError, "one weight per row", "bernoulli", [[0], [1]], [0, 1], [1.0]),
-        (TypeError, "must hold numbers", "bernoulli", [[0], [1]], [0, 1], ["a", "b"]),
+        (TypeError, "must hold real numbers", "bernoulli", [[0], [1]], [0, 1], ["a", "b"]),
         (ValueError, "found zero in all", "bernoulli", [[0], [1]], [0, 1], [0, 0]),
     ],
 )

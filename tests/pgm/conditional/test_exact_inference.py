@@ -234,7 +234,7 @@ def test_images_of_any_size_share_the_parameters(table_field, grid_law, scores):
 
 def test_too_wide_a_grid_is_refused_with_its_width(table_field):
     field = table_field(0, 4)
-    with pytest.raises(ValueError, match=r"graphs of 900 nodes needs .* width \d+.*belief-prop"):
+    with pytest.raises(ValueError, match=r"graphs of 900 nodes .*width \d+.*belief-prop"):
         field.log_partition(torch.zeros(1, 4, 30, 30))
     with pytest.raises(ValueError, match="fewer graphs at a time"):
         field.most_probable(torch.zeros(1, 4, 30, 30))

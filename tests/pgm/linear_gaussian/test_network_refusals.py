@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from pgm.linear_gaussian import queries
 from pgm.linear_gaussian_network import LinearGaussianNetwork
 
 NAN = math.nan
@@ -113,8 +112,8 @@ def test_other_refusals(thermometers):
 
 
 def test_what_does_not_fit_in_memory_is_refused_first(thermometers, monkeypatch):
-    monkeypatch.setattr(queries, "free_memory", lambda: 1000)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 1000)
     net = thermometers()
-    with pytest.raises(ValueError, match=r"8 covariances of 4 variables take 1\.0 KiB"):
+    with pytest.raises(ValueError, match=r"8 covariances of 4 variables would take 1\.0 KiB"):
         net.query(net.variables, {"room": torch.zeros(8)})
     assert net.marginals({"room": torch.zeros(8)})["good"].mean.shape == (8,)

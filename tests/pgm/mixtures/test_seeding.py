@@ -175,6 +175,6 @@ def test_bad_input_is_named(monkeypatch):
         first_responsibilities(x, 3, "random", weights=np.eye(10)[0] + np.eye(10)[1])
     with pytest.raises(ValueError, match="n_init"):
         first_responsibilities(x, 2, "kmeans", 0)
-    monkeypatch.setattr(seeding, "free_memory", lambda: 100)
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 100)
     with pytest.raises(ValueError, match="fewer starts"):
         first_responsibilities(x, 2, "kmeans", 3)

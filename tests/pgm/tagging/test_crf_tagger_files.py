@@ -109,6 +109,6 @@ def test_refusals_change_nothing(corpus, arguments, options, error, message):
 
 
 def test_what_does_not_fit_in_memory_is_refused(corpus, monkeypatch):
-    monkeypatch.setattr("pgm.tagging.problem.free_memory", lambda: 3_000)
-    with pytest.raises(ValueError, match=r"training \d+ weights on \d+ tokens takes .* KiB, but"):
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 3_000)
+    with pytest.raises(ValueError, match=r"training \d+ weights on \d+ tokens .* KiB, but"):
         CRFTagger().fit(*corpus(0))

@@ -103,7 +103,9 @@ def test_which_pairs_have_weights(settings, states, transitions):
 
 def test_a_table_that_is_too_large_is_refused():
     nothing = np.zeros(0, np.int64)
-    with pytest.raises(ValueError, match="10,000,000,000 attributes and 1,000 labels, whose"):
+    with pytest.raises(
+        ValueError, match="10,000,000,000 attributes and 1,000 labels of X and y would"
+    ):
         FeatureIndex.observed(
             nothing,
             nothing,

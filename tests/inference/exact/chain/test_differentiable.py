@@ -16,6 +16,7 @@ from inference.exact.chain.differentiable import (
     recorded_log_partition,
 )
 from inference.exact.chain.entropy import chain_entropy
+from inference.exact.chain.forward_backward import forward_backward
 from inference.exact.chain.layout import ChainLayout
 from inference.exact.chain.potentials import ChainPotentials
 
@@ -33,6 +34,15 @@ def leaves(found):
 
 def partition(emissions, transitions, start, end, layout, of=differentiable_log_partition):
     return of(ChainPotentials(start, transitions, end), emissions, layout)
+
+
+def long_chain():
+    """In single precision, with log messages that grow to some 50,000 nats."""
+    source = torch.Generator().manual_seed(0)
+    emissions = 3 * torch.randn(5, 8000, generator=source)
+    transitions = 2 * torch.randn(5, 5, generator=source)
+    potentials = ChainPotentials(torch.zeros(5), transitions, torch.zeros(5))
+    return potentials, emissions, ChainLayout([7900, 100])
 
 
 @QUIET
@@ -127,6 +137,44 @@ def test_an_impossible_sequence_has_gradient_zero():
         expected = torch.zeros(2, 4)
         expected[:, layout.first[1]] = 0.5
         torch.testing.assert_close(found[0], expected)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_an_impossible_sequence_has_gradient_zero_whatever_the_loss_makes_of_it(order):
+    # The square of -inf has the derivative -inf.
+    inputs = [torch.zeros(2, 4, requires_grad=True), torch.zeros(2, 2, requires_grad=True)]
+    layout = ChainLayout([2, 2])
+    forbidden = torch.zeros(2, 4)
+    forbidden[:, layout.first[0]] = -math.inf
+    total = partition(inputs[0] + forbidden, inputs[1], torch.zeros(2), torch.zeros(2), layout)
+    assert total.tolist() == [-math.inf, pytest.approx(math.log(4))]
+    found = torch.autograd.grad(total.square().sum(), inputs, create_graph=order == 2)
+    weight = 2 * math.log(4)
+    expected = torch.full((2, 4), weight / 2)
+    expected[:, [layout.first[0], layout.last[0]]] = 0
+    torch.testing.assert_close(found[0], expected)
+    torch.testing.assert_close(found[1], torch.full((2, 2), weight / 4))
+
+
+def test_recorded_gradients_of_long_sequences_in_single_precision_are_posteriors():
+    potentials, emissions, layout = long_chain()
+    emissions.requires_grad_()
+    total = differentiable_log_partition(potentials, emissions, layout)
+    (found,) = torch.autograd.grad(total.sum(), emissions, create_graph=True)
+    double = ChainPotentials(*[x.double().numpy() for x in vars(potentials).values()])
+    wanted = forward_backward(double, emissions.detach().double().numpy(), layout)
+    np.testing.assert_allclose(found.detach(), wanted.unary, atol=1e-4)
+    recorded = recorded_log_partition(potentials, emissions, layout)
+    np.testing.assert_allclose(recorded.detach(), wanted.log_partition, rtol=1e-6)
+
+
+def test_entropies_of_long_sequences_keep_their_digits_in_single_precision():
+    potentials, emissions, layout = long_chain()
+    double = ChainPotentials(*[x.double() for x in vars(potentials).values()])
+    wanted = chain_entropy(double, emissions.double(), layout)
+    found = chain_entropy(potentials, emissions, layout)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
 def test_one_pass_serves_sums_and_means(draw_chains, monkeypatch):

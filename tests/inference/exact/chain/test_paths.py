@@ -10,7 +10,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inference.exact.chain import arrays
 from inference.exact.chain import sample as sample_module
 from inference.exact.chain import viterbi as viterbi_module
 from inference.exact.chain.entropy import chain_entropy
@@ -167,13 +166,13 @@ def test_no_draws_and_no_sequences_are_fine():
 def test_tables_that_do_not_fit_are_refused_before_they_are_made(monkeypatch):
     potentials = ChainPotentials(np.zeros(2), np.zeros((2, 2)))
     arguments = (potentials, np.zeros((2, 1000)), ChainLayout([1000]))
-    monkeypatch.setattr(arrays, "free_memory", lambda: 10_000)
-    with pytest.raises(ValueError, match=r"n_best paths needs 93.8 KiB but 4.9 KiB may be used"):
+    monkeypatch.setattr("inference.memory.free_memory", lambda: 10_000)
+    with pytest.raises(ValueError, match=r"n_best paths would take 93.8 KiB, but 9.8"):
         k_best(*arguments, 3)
-    with pytest.raises(ValueError, match=r"all pairs needs 31.2 KiB but 4.9 KiB may be used"):
+    with pytest.raises(ValueError, match=r"all pairs would take 31.2 KiB, but 9.8 KiB are free"):
         pair_posteriors(*arguments)
     tensors = (torch.zeros(2), torch.zeros(2, 2)), torch.zeros(2, 1000), arguments[2]
-    with pytest.raises(ValueError, match=r"derivatives needs 62.5 KiB"):
+    with pytest.raises(ValueError, match=r"derivatives would take 62.5 KiB"):
         chain_entropy(ChainPotentials(*tensors[0]), *tensors[1:])
 
 
@@ -193,3 +192,19 @@ def test_pairs_sum_to_the_counts(draw_chains):
     found = draw_chains([9, 1, 30], 4, 2, 0.1, 2.0).cast(np.asarray)
     counts = forward_backward(*found).pair_counts
     np.testing.assert_allclose(pair_posteriors(*found).sum(-1), counts, atol=1e-12)
+
+
+@pytest.mark.parametrize("convert", ARRAYS.values(), ids=ARRAYS)
+def test_pairs_of_long_sequences_keep_their_digits_in_single_precision(draw_chains, convert):
+    found = draw_chains([4000, 30], 4, 0, 0.1, 5.0)
+    wanted = pair_posteriors(*found.cast(lambda x: x.astype(np.float32).astype(np.float64)))
+    pairs = pair_posteriors(*found.cast(lambda x: convert(x.astype(np.float32))))
+    np.testing.assert_allclose(pairs, wanted, atol=1e-5)
+
+
+def test_impossible_sequences_of_working_tensors_are_refused(monkeypatch):
+    # What other devices use.
+    potentials = ChainPotentials(torch.zeros(2), torch.full((2, 2), -math.inf), torch.zeros(2))
+    monkeypatch.setattr(sample_module, "check_chain", lambda *arguments: arguments[:2])
+    with pytest.raises(ValueError, match="sequence 1 has no possible path"):
+        sample_paths(potentials, torch.zeros(2, 3), ChainLayout([1, 2]), 3)

@@ -10,10 +10,13 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from inference.exact.factor import Factor
+from inference.exact.graph import FactorGraph
 from inference.random import as_generator, categorical
 from inference.sampling.adaptive_schedule import adaptive_schedule
 from inference.sampling.annealed_importance import annealed_importance_sampling
 from inference.sampling.annealed_path import follow
+from inference.sampling.density import DiscreteDensity
 from inference.sampling.gibbs import ColoredGibbs
 from inference.sampling.kernel import TemperedLaw
 from inference.sampling.log_partition_estimate import LogPartition, bracket
@@ -186,6 +189,14 @@ def test_a_pilot_puts_temperatures_where_the_law_changes(machine):
     assert adaptive_schedule(flat, as_generator(0), refine=1).tolist() == [0.0, 1.0]
 
 
+def test_few_chains_do_not_hide_hard_zeros():
+    """A tenth of the states; eight draws of the base often meet none. Misses: 0.9^1024."""
+    graph = FactorGraph({"a": 10}, [Factor(["a"], 9 * [0.0] + [-math.inf])])
+    for seed in range(20):
+        with pytest.raises(ValueError, match="hard zeros"):
+            annealed_importance_sampling(graph, betas=3, chains=8, reverse=True, generator=seed)
+
+
 def test_seeds_and_devices(machine):
     rbm = machine(4, 3, 1.0)
     runs = [annealed_importance_sampling(rbm, chains=16, generator=3) for _ in range(2)]
@@ -228,3 +239,46 @@ def test_log_densities_that_are_no_numbers_are_refused(make, run, betas):
 def test_bad_runs_are_refused(machine, arguments, message):
     with pytest.raises(ValueError, match=message):
         annealed_importance_sampling(machine(4, 3, 1.0), generator=0, **arguments)
+
+
+@pytest.mark.parametrize("evenness", [0.0, 1.0, 2.0, -1.0, math.nan])
+def test_an_evenness_that_is_no_share_is_refused(machine, evenness):
+    with pytest.raises(ValueError, match="evenness must be"):
+        adaptive_schedule(machine(2, 2, 1.0), 0, evenness=evenness)
+
+
+def test_a_pilot_draws_from_its_generator_alone():
+    """A seed is a generator, none is fresh entropy, and a model is its path of laws."""
+    graph = FactorGraph({"a": 2}, [Factor(["a"], [0.0, 3.0])])
+    law = ColoredGibbs(DiscreteDensity.from_graph(graph))
+    seeded = [
+        adaptive_schedule(model, seed) for model in (graph, law) for seed in (5, as_generator(5))
+    ]
+    for path in seeded[1:]:
+        np.testing.assert_array_equal(path, seeded[0])
+    before = torch.random.get_rng_state()
+    adaptive_schedule(graph)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(TypeError, match="model must be"):
+        adaptive_schedule(3, 0)
+
+
+def test_temperatures_with_a_gradient_are_numbers(machine):
+    rbm = machine(3, 2, 1.0)
+    betas = torch.linspace(0, 1, 5, dtype=torch.float64)
+    runs = [
+        annealed_importance_sampling(rbm, betas=path, chains=8, generator=0)
+        for path in (betas, betas.clone().requires_grad_())
+    ]
+    assert torch.equal(runs[0].log_weights, runs[1].log_weights)
+
+
+def test_starts_are_arrays_or_tensors(machine):
+    rbm = machine(3, 2, 1.0)
+    starts = exact_starts(rbm, 8)
+    runs = [
+        annealed_importance_sampling(rbm, betas=4, reverse=True, starts=given, generator=0)
+        for given in (starts, starts.numpy(), starts.tolist())
+    ]
+    assert torch.equal(runs[1].log_weights, runs[0].log_weights)
+    assert torch.equal(runs[2].log_weights, runs[0].log_weights)

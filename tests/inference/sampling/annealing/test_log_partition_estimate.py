@@ -120,3 +120,22 @@ def test_weights_that_are_no_numbers_are_refused():
     for level in (0.0, 1.0, math.nan):
         with pytest.raises(ValueError, match="level"):
             LogPartition(torch.zeros(4)).interval_at(level)
+
+
+@pytest.mark.parametrize(
+    ("logs", "islands", "message"),
+    [
+        (torch.zeros(1), None, "two chains or more"),
+        (torch.zeros(2, 2), None, "log_weights must be"),
+        (torch.tensor(0.0), None, "log_weights must be"),
+        (torch.zeros(4), 3, "islands must divide"),
+        (torch.zeros(4), 1, "islands must be at least 2"),
+    ],
+)
+def test_groups_that_tell_no_error_are_refused(logs, islands, message):
+    with pytest.raises(ValueError, match=message):
+        LogPartition(logs, islands)
+
+
+def test_weights_with_a_gradient_are_numbers():
+    assert float(LogPartition(torch.zeros(3, requires_grad=True))) == 0.0

@@ -247,6 +247,12 @@ def test_seeds_decide(machine):
     assert torch.equal(runs[0].samples, runs[1].samples)
 
 
+def test_temperatures_with_a_gradient_are_numbers(machine):
+    rung = torch.tensor([0.0, 1.0], requires_grad=True)
+    found = parallel_tempering(machine(2, 2, 1.0), betas=rung, draws=2, warmup=2, generator=0)
+    assert found.betas.tolist() == [0.0, 1.0]
+
+
 @dataclass(frozen=True, eq=False)
 class Broken(Held):
     """A law whose log density is no number."""

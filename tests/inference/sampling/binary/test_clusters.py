@@ -72,3 +72,26 @@ def test_bad_positions_are_refused():
         kernel.init(torch.ones(3, 3))
     with pytest.raises(ValueError, match="-1 and 1"):
         kernel.init(torch.zeros(3, 2))
+
+
+def test_no_chains_stay_none(glass):
+    made = glass()
+    kernel = SwendsenWang(torch.from_numpy(made.edges), made.couplings, made.field)
+    state = kernel.step(kernel.init(made.spins[:0]), torch.Generator().manual_seed(0))
+    assert kernel.position(state).shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("edges", "couplings", "field", "message"),
+    [
+        ([[0, 1]], [1.0, 1.0], [0.0, 0.0], "must be"),
+        ([0, 1], [1.0, 1.0], [0.0, 0.0], "must be"),
+        ([[0, 2]], [1.0], [0.0, 0.0], "edges must name spins in 0..1"),
+        ([[-1, 0]], [1.0], [0.0, 0.0], "edges must name spins in 0..1"),
+        ([[0, 1]], [float("nan")], [0.0, 0.0], "NaN"),
+        ([[0, 1]], [1.0], [0.0, float("nan")], "NaN"),
+    ],
+)
+def test_couplings_that_do_not_fit_are_refused(edges, couplings, field, message):
+    with pytest.raises(ValueError, match=message):
+        SwendsenWang(torch.tensor(edges), torch.tensor(couplings), torch.tensor(field))

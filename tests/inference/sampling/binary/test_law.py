@@ -212,3 +212,8 @@ def test_the_range_follows_the_couplings(glass):
 def test_bad_positions_are_refused(glass, position, message):
     with pytest.raises(ValueError, match=message):
         law_of(glass()).init(position)
+
+
+def test_more_chains_than_fit_in_memory_are_refused(glass):
+    with pytest.raises(ValueError, match="run fewer"):
+        law_of(glass()).start(10**13, torch.Generator())

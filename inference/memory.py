@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["free_memory", "readable_bytes", "readable_count"]
+import torch
+
+__all__ = ["free_memory", "readable_bytes", "readable_count", "require_memory"]
 
 #: Assumed where the system does not tell.
 FALLBACK = 4 * 2**30
@@ -28,6 +30,40 @@ def free_memory() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return FALLBACK
+
+
+def require_memory(
+    needed: int, what: str, advice: str, device: torch.device | None = None
+) -> None:
+    """Refuse what would not fit the memory, before it is allocated.
+
+    Arguments:
+        needed: bytes.
+        what: takes them, as the message begins.
+        advice: what to do instead, as it ends.
+        device: whose memory; None is the CPU's. On other devices than that and CUDA's nothing is
+            known, and nothing refused.
+
+    Raises:
+        ValueError: then, with both sizes.
+
+    Example:
+        >>> require_memory(2**60, "a table of 30 pixels", "observe some")
+        Traceback (most recent call last):
+        ...
+        ValueError: a table of 30 pixels would take 1.0 EiB, but ... are free; observe some
+    """
+    if device is None or device.type == "cpu":
+        free = free_memory()
+    elif device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        return
+    if needed > free:
+        raise ValueError(
+            f"{what} would take {readable_bytes(needed)}, but {readable_bytes(free)} are free; "
+            f"{advice}"
+        )
 
 
 def readable_count(count: int) -> str:
