@@ -17,7 +17,17 @@ PACKAGES = ("inference", *MODELS)
 # The parts of `inference` in reading order. A part imports from its own line and those above;
 # a new part is given its place here.
 READING_ORDER = (
-    ("arrays", "convergence", "files", "inputs", "logspace", "memory", "palette", "progress", "random"),
+    (
+        "arrays",
+        "convergence",
+        "files",
+        "inputs",
+        "logspace",
+        "memory",
+        "palette",
+        "progress",
+        "random",
+    ),
     ("parallel", "pictures", "rows", "tensor_files"),
     ("gaussian", "information", "transport"),
     ("model",),
