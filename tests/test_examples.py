@@ -17,8 +17,22 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(
     path.stem for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
 )
-#: These learn for the better part of a minute each.
-LONG = ["digit_likelihoods", "ring_collapse", "vae_digits"]
+#: These compute longest, a quarter of a minute and more on a slow machine.
+LONG = [
+    "bars_and_stripes",
+    "belief_propagation_error",
+    "dbn_digits",
+    "denoising_autoencoder",
+    "digit_likelihoods",
+    "grid_crf",
+    "half_digits",
+    "neural_density",
+    "rbm_features",
+    "ring_collapse",
+    "vae_digits",
+    "vanishing_gradient",
+    "wasserstein_curves",
+]
 #: Numbers that examples must print: Murphy's of explaining away, Pearl's of a reversal.
 PRINTED = {
     "explaining_away": [r"0\.3000 +0\.5000", r"0\.4298 +0\.7079", r"0\.1945 +1\.0000"],

@@ -248,7 +248,7 @@ def test_bad_shapes_are_refused():
         BoltzmannMachine(0)
     with pytest.raises(ValueError, match="n_hidden"):
         BoltzmannMachine(1, -1)
-    with pytest.raises(ValueError, match="units need"):
+    with pytest.raises(ValueError, match="units would take"):
         BoltzmannMachine(10_000_000)
     with pytest.raises(TypeError, match="mask must be bool"):
         BoltzmannMachine(2, mask=torch.ones(2, 2))
