@@ -187,3 +187,5 @@ def test_survey_of_the_networks_beside_the_repository(
         ("survey", "6"),
     ]
     assert all([float(error) < 1e-9 for _, _, error in lines])
+    survey(tmp_path, largest=2000)
+    assert "2 of 3 networks" in capsys.readouterr().out

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from time import perf_counter
 
@@ -61,7 +62,7 @@ def main(guide: Guide) -> None:
     for chapter in CHAPTERS:
         chapter(guide)
     guide.heading("Networks from practice")
-    survey(guide.shared)
+    survey(guide.shared, guide.pick(math.inf, 100_000))
     likelihoods(guide)
     contact_sheet(guide)
     print(f"\nThe figures are in {guide.out}. {perf_counter() - begun:.0f} seconds.")

@@ -36,7 +36,7 @@ def segmentation(guide: Guide) -> None:
         torch.manual_seed(1)
         model = ConditionalRandomField(GridTemplate(4), 2, nn.Conv2d(3, 2, 1))
         model.pairwise.requires_grad_(coupled)
-        epochs = guide.pick(40, 10)
+        epochs = guide.pick(40, 6)
         model.fit(*tiles, epochs=epochs, optimizer="lbfgs", batch_size=64)
         seconds = guide.seconds()
         share = model.marginals(pictures, "belief-propagation")[:, 1].detach()

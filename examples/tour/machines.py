@@ -36,7 +36,7 @@ def dreams(guide: Guide) -> None:
     rows, others = digits()
     guide.seconds()
     machine = RestrictedBoltzmannMachine(64, 64, generator=0)
-    machine.fit(rows, epochs=guide.pick(200, 60), generator=0)
+    machine.fit(rows, epochs=guide.pick(200, 30), generator=0)
     forward, reverse = (
         [
             annealed_importance_sampling(
@@ -90,7 +90,7 @@ def beliefs(guide: Guide) -> None:
     rows, others = pixels[:1500], pixels[1500:]
     guide.seconds()
     network = DeepBeliefNetwork([64, 64, 64], n_classes=10, generator=0)
-    network.fit(rows, labels[:1500], epochs=guide.pick(200, 30), generator=0)
+    network.fit(rows, labels[:1500], epochs=guide.pick(200, 25), generator=0)
     log_z = network.log_partition("ais", generator=0)
     seconds = guide.seconds()
     nats = guide.score(

@@ -26,7 +26,7 @@ def digit_map(guide: Guide) -> None:
     model = VariationalAutoencoder(
         mlp([64, 128, 4], generator=0), mlp([2, 128, 64], generator=1), latent_dim=2
     )
-    model.fit(rows, steps=guide.pick(4000, 700), lr=5e-3, generator=0)
+    model.fit(rows, steps=guide.pick(4000, 400), lr=5e-3, generator=0)
     seconds = guide.seconds()
     bound = model.elbo(others, 20, generator=0).mean()
     better = guide.score(

@@ -16,9 +16,13 @@ HEADER = (
 )
 
 
-def survey(shared: Path) -> None:
-    """Print one line per network of ``shared/data/bif``, or say that there are none."""
-    paths = sorted((shared / "data" / "bif").glob("*.bif*"))
+def survey(shared: Path, largest: float = math.inf) -> None:
+    """Print one line per network of ``shared/data/bif``, or say that there are none.
+
+    Networks whose file has more than ``largest`` bytes are left out.
+    """
+    found = sorted((shared / "data" / "bif").glob("*.bif*"))
+    paths = [path for path in found if path.stat().st_size <= largest]
     if not paths:
         print("  No collection of networks beside the repository: this part is left out.")
         return
@@ -32,7 +36,8 @@ def survey(shared: Path) -> None:
         reference = references.get(name, {}).get("evidence", {}).get("e1", {})
         worst = max(worst, _line(name, path, reference))
     seconds = time.perf_counter() - begun
-    print(f"\n  {len(paths)} networks in {seconds:.1f} s", end="")
+    count = f"{len(paths)} of {len(found)}" if len(paths) < len(found) else f"{len(paths)}"
+    print(f"\n  {count} networks in {seconds:.1f} s", end="")
     print(f"; the largest error against the references is {worst:.0e}." if references else ".")
 
 
