@@ -37,7 +37,7 @@ def moon_energy(guide: Guide) -> None:
     x, unseen = moons(2000, source), moons(2000, source)
     guide.seconds()
     model = NeuralEnergy(network(48, source), 2)
-    epochs = guide.pick(60, 8)
+    epochs = guide.pick(60, 12)
     model.fit(x, "noise-contrastive", epochs=epochs, noise_ratio=4, lr=1e-2, generator=source)
     seconds = guide.seconds()
     summed = float(model.log_partition("grid"))
