@@ -56,7 +56,9 @@ def require_memory(
     if device is None or device.type == "cpu":
         free = free_memory()
     elif device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
+        # What torch holds in reserve counts as taken to the driver, yet tensors can have it.
+        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free = torch.cuda.mem_get_info(device)[0] + reserve
     else:
         return
     if needed > free:

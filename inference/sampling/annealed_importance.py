@@ -172,6 +172,7 @@ def _ends(
 ) -> S:
     """Chains at draws of the law at the end of a path, given or made."""
     base = _start(law, chains, float(path[1]), generator)
+    # As many at a time as are known to fit.
     for _ in range(chains, LOOKED_AT, chains):
         _start(law, chains, float(path[1]), generator)
     if starts is None:
