@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,23 +64,40 @@ TOUR = [
 ]
 
 
-def run(root: Path, folder: Path, *command: str) -> str:
-    """Output of Python started in an empty folder; a warning is an error."""
-    paths = [str(root), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    environment["MPLBACKEND"] = "Agg"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout
+class Python:
+    """Starts scripts from a process that has imported torch; a warning is an error."""
+
+    def __init__(self, root: Path) -> None:
+        paths = [str(root), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        # A fork has none of the threads of what it is a fork of.
+        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", str(root / "tests" / "warm_python.py")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, folder: Path, *arguments: str) -> str:
+        """Output of Python started in an empty folder."""
+        out, err = folder.with_suffix(".out"), folder.with_suffix(".err")
+        self.process.stdin.write(f"{json.dumps([str(folder), arguments, str(out), str(err)])}\n")
+        self.process.stdin.flush()
+        status = self.process.stdout.readline().strip()
+        errors = err.read_text(encoding="utf-8")
+        assert status == "0", errors or f"exit status {status}"
+        assert not errors
+        return out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def python(root: Path) -> Iterator[Python]:
+    """Python that is warm."""
+    python = Python(root)
+    yield python
+    python.process.communicate()
 
 
 def assert_figure(path: Path) -> None:
@@ -98,9 +117,9 @@ def assert_told(output: str, figures: Path) -> None:
     assert all([len(line) <= 100 and line == line.rstrip() for line in output.splitlines()])
 
 
-def assert_runs(name: str, root: Path, folder: Path) -> None:
+def assert_runs(name: str, python: Python, folder: Path) -> None:
     """An example prints and draws what it should."""
-    output = run(root, folder, str(SCRIPTS / f"{name}.py"))
+    output = python.run(folder, str(SCRIPTS / f"{name}.py"))
     figures = folder / "figures"
     assert [path.stem for path in figures.iterdir()] == [name]
     assert_told(output, figures)
@@ -109,21 +128,21 @@ def assert_runs(name: str, root: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in LONG])
-def test_example(name: str, root: Path, tmp_path: Path) -> None:
-    assert_runs(name, root, tmp_path)
+def test_example(name: str, python: Python, tmp_path: Path) -> None:
+    assert_runs(name, python, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
-def test_long_example(name: str, root: Path, tmp_path: Path) -> None:
-    assert_runs(name, root, tmp_path)
+def test_long_example(name: str, python: Python, tmp_path: Path) -> None:
+    assert_runs(name, python, tmp_path)
 
 
-def test_tour(root: Path, tmp_path: Path) -> None:
+def test_tour(python: Python, tmp_path: Path) -> None:
     out = tmp_path / "elsewhere"
     # The collection of networks is hidden; the survey of it has a test of its own.
     places = ["--out", str(out), "--shared", str(tmp_path)]
-    output = run(root, tmp_path, "-m", "examples.tour", "--quick", *places)
+    output = python.run(tmp_path, "-m", "examples.tour", "--quick", *places)
     assert sorted(path.stem for path in out.iterdir()) == TOUR
     assert_told(output, out)
     assert not (tmp_path / "figures").exists()

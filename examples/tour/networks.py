@@ -68,7 +68,7 @@ def collapse(guide: Guide) -> None:
     critic = WassersteinGAN(*players(), penalty_weight=0.1, critic_steps=1)
     games = {
         "GAN": (GenerativeAdversarialNetwork(*players()), guide.pick(600, 200), GAME),
-        "Wasserstein GAN": (critic, guide.pick(3000, 600), {}),
+        "Wasserstein GAN": (critic, guide.pick(3000, 1200), {}),
     }
     print("  The same two networks play two games. Modes that have a sample, samples near a mode,")
     print(

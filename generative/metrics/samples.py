@@ -60,8 +60,8 @@ def distance_blocks(x: Tensor, y: Tensor) -> Iterator[Tensor]:
 
     .. math:: d_{ij}^2 = \\sum_l (x_{il} - y_{jl})^2
 
-    Equal rows are at distance zero, and distances between whole numbers are right to the last
-    digit, so that ties are ties.
+    Equal rows are at distance zero, and squares of distances between whole numbers are exact
+    before the root is taken, so that ties are ties.
 
     Arguments:
         x: rows, float64.
