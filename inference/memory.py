@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["free_memory", "readable_bytes", "readable_count", "require_memory"]
+__all__ = ["allowed_memory", "free_memory", "readable_bytes", "readable_count", "require_memory"]
 
 #: Assumed where the system does not tell.
 FALLBACK = 4 * 2**30
@@ -30,6 +30,16 @@ def free_memory() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return FALLBACK
+
+
+def allowed_memory(memory_limit: int | None) -> int:
+    """Return the bytes that tables may take: as many as the user said, else half of what is free.
+
+    Example:
+        >>> allowed_memory(1000)
+        1000
+    """
+    return free_memory() // 2 if memory_limit is None else memory_limit
 
 
 def require_memory(

@@ -25,7 +25,7 @@ from inference.exact.recent import Recent
 from inference.exact.sample import ancestral_draws, run_draws, tree_draws
 from inference.exact.semiring import MAX_LOG, SUM_LINEAR, SUM_LOG, Semiring
 from inference.exact.structure import Structure
-from inference.memory import free_memory, readable_bytes
+from inference.memory import allowed_memory, readable_bytes
 
 __all__ = ["ExactEngine"]
 
@@ -229,7 +229,7 @@ class ExactEngine:
             if not posed.possible:
                 return None
             size = 8 * math.prod([potentials.cards[v] for v in scope])
-            limit = self.memory_limit if self.memory_limit is not None else free_memory() // 2
+            limit = allowed_memory(self.memory_limit)
             if size > limit or len(scope) > MOST_AXES:
                 raise ValueError(
                     f"the joint table of {len(scope)} variables needs {readable_bytes(size)}, "

@@ -17,7 +17,7 @@ from torch import Tensor
 from inference.exact.evidence import Variables
 from inference.exact.factor import Factor
 from inference.logspace import logsumexp
-from inference.memory import free_memory, readable_bytes
+from inference.memory import allowed_memory, readable_bytes
 
 __all__ = ["EnumeratedLaw", "enumerate_law", "enumerate_states"]
 
@@ -54,7 +54,7 @@ def enumerate_states(
     cards = list(_named(cardinalities).values())
     count = math.prod(cards)
     bytes_ = 8 * count * max(len(cards), 1)
-    limit = free_memory() // 2 if memory_limit is None else memory_limit
+    limit = allowed_memory(memory_limit)
     if bytes_ > limit:
         number = f"{count:,}" if count < 10**15 else f"about 10^{math.log10(count):.0f}"
         raise ValueError(

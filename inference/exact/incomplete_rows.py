@@ -20,7 +20,7 @@ from inference.exact.clique_tables import CliqueTables
 from inference.exact.order import check_width, interaction_graph, min_fill
 from inference.exact.structure import Structure
 from inference.exact.tree import JunctionTree, build_tree
-from inference.memory import free_memory, readable_bytes, readable_count
+from inference.memory import allowed_memory, readable_bytes, readable_count
 
 __all__ = ["IncompleteRows", "RowCliques"]
 
@@ -69,7 +69,7 @@ class RowCliques:
     @property
     def limit(self) -> int:
         """Bytes that may be used."""
-        return self.memory_limit if self.memory_limit is not None else free_memory() // 2
+        return allowed_memory(self.memory_limit)
 
 
 class IncompleteRows:

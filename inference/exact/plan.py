@@ -21,7 +21,7 @@ from inference.exact.order import (
 )
 from inference.exact.structure import Structure, bits
 from inference.exact.tree import JunctionTree, build_tree
-from inference.memory import free_memory, readable_bytes, readable_count
+from inference.memory import allowed_memory, readable_bytes, readable_count
 
 __all__ = ["Group", "Plan", "Query", "Scopes", "make_plan"]
 
@@ -32,6 +32,8 @@ MERGE_ALLOWANCE = 1200
 #: Below this many entries, and this many per variable, splitting costs more than it saves.
 SMALL = 300_000
 SMALL_PER_VARIABLE = 2500
+#: A plan of fewer bytes is not held against the free memory: asking for that would take longer.
+UNASKED = 2**28
 #: Share of the factors from which the first half of the targets is not worth a tree.
 NEARLY_ALL = 0.98
 #: Seconds per table entry and per clique, for the expected time only.
@@ -176,16 +178,15 @@ class Plan:
             f"{seconds} s"
         )
 
-    def check_memory(self, limit: int | None, names: Sequence[str] | None = None) -> None:
+    def check_memory(self, memory_limit: int | None, names: Sequence[str] | None = None) -> None:
         """Refuse a plan that does not fit, before anything is allocated.
 
         Raises:
             ValueError: naming the width, the largest clique, the bytes and the alternatives.
         """
-        if limit is None:
-            if self.bytes < 2**28:
-                return
-            limit = free_memory() // 2
+        if memory_limit is None and self.bytes < UNASKED:
+            return
+        limit = allowed_memory(memory_limit)
         if self.bytes <= limit:
             return
         clique = [names[v] if names else str(v) for v in self.largest_clique]

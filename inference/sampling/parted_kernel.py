@@ -12,6 +12,7 @@ from torch import Tensor
 
 from inference.parallel import Team
 from inference.sampling.kernel import FixedBeta, Kernel, S
+from inference.sampling.replica_exchange import ReplicaExchange
 from inference.sampling.samples import Samples, map_tensors
 
 __all__ = ["PartedKernel", "generators_of"]
@@ -27,7 +28,8 @@ class PartedKernel(Generic[S]):
         chains: how many there are in all parts.
 
     Raises:
-        ValueError: fewer chains than parts, a kernel with a temperature for each chain.
+        ValueError: fewer chains than parts, a kernel with a temperature for each chain or with
+            replicas that are exchanged.
     """
 
     def __init__(
@@ -38,6 +40,11 @@ class PartedKernel(Generic[S]):
             raise ValueError(
                 "parts need a kernel that moves all chains alike, found one with an inverse "
                 "temperature for each; pass one beta, or parts=None"
+            )
+        if isinstance(kernel, ReplicaExchange):
+            raise ValueError(
+                "parts need a kernel that moves each chain by itself, found ReplicaExchange; call "
+                "parallel_tempering(..., parts=...), or pass parts=None"
             )
         self._kernel, self._team, self._generators = kernel, team, generators
         self._cuts = [team.slices(chains)[part] for part in team.own]

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from inference.arrays import namespace
+from inference.arrays import exponentiate, namespace
 
 __all__ = ["share", "to_number"]
 
@@ -21,7 +21,8 @@ def share(scores: Any, weights: Any = None) -> Any:
     components are few; and along an axis before the rows, which lie next to each other.
 
     Arguments:
-        scores: of any floating type; -inf excludes a component, never all of them.
+        scores: of any floating type; -inf excludes a component, never all of them. A share
+            below the normal numbers of the type becomes zero.
         weights: of the rows; None: ones.
 
     Shapes:
@@ -31,7 +32,8 @@ def share(scores: Any, weights: Any = None) -> Any:
     xp = namespace(scores)
     peaks = xp.amax(scores, 1)
     scores -= peaks[:, None]
-    xp.exp(scores, out=scores)
+    # Shares are at least a K-th of these.
+    exponentiate(scores, scores.shape[1])
     total = scores.sum(1)
     logs = xp.log(total)
     logs += peaks

@@ -18,7 +18,7 @@ from inference.exact.factor import Factor
 from inference.exact.order import check_width, interaction_graph, min_fill
 from inference.exact.scaled_tables import scaled
 from inference.exact.structure import Structure, bits
-from inference.memory import free_memory, readable_bytes
+from inference.memory import allowed_memory, readable_bytes
 from pgm.bayesian_network import BayesianNetwork
 
 __all__ = ["factors_of_network", "network_of_factors"]
@@ -59,7 +59,7 @@ def network_of_factors(
         for clique in order.cliques
     ]
     size = 8 * sum([prod([cards[v] for v in family]) for family in families])
-    limit = memory_limit if memory_limit is not None else free_memory() // 2
+    limit = allowed_memory(memory_limit)
     if size > limit:
         raise ValueError(
             f"the tables of the network need {readable_bytes(size)}, memory_limit is "

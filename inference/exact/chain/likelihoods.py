@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from inference.arrays import empty, greatest, namespace
+from inference.arrays import empty, exponentiate, greatest
 from inference.exact.chain.safety import Safety
 
-__all__ = ["Likelihoods", "exponentiate"]
+__all__ = ["Likelihoods", "to_likelihoods"]
 
 
 class Likelihoods(NamedTuple):
@@ -34,11 +34,11 @@ class Likelihoods(NamedTuple):
         table, peaks = emissions + 0, empty(emissions, emissions.shape[1])
         # A symbol that is impossible in every state becomes NaN, as such a token does.
         with np.errstate(invalid="ignore"):
-            low = exponentiate(table[None], peaks[None], safety)
+            low = to_likelihoods(table[None], peaks[None], safety)
         return cls(table, peaks, None if low is None else low[0])
 
 
-def exponentiate(blocks: Any, peaks: Any, safety: Safety) -> Any:
+def to_likelihoods(blocks: Any, peaks: Any, safety: Safety) -> Any:
     """Log emissions (steps, K, n) become likelihoods, and their maxima fill peaks (steps, n).
 
     Returns:
@@ -50,5 +50,5 @@ def exponentiate(blocks: Any, peaks: Any, safety: Safety) -> Any:
     low = None
     if safety.dead_ends:
         low = ((blocks < safety.log_low) & (blocks > -np.inf)).any(1)
-    namespace(blocks).exp(blocks, out=blocks)
+    exponentiate(blocks)
     return low

@@ -16,7 +16,7 @@ import numpy as np
 
 from inference.arrays import column_sum, empty, index_like, look_up, namespace, zeros
 from inference.exact.chain.layout import ChainLayout
-from inference.exact.chain.likelihoods import Likelihoods, exponentiate
+from inference.exact.chain.likelihoods import Likelihoods, to_likelihoods
 from inference.exact.chain.log_space import Pass
 from inference.exact.chain.potentials import ChainPotentials
 from inference.exact.chain.safety import Safety
@@ -114,7 +114,7 @@ class Scan:
             peaks = strip.stacked(strip.flat_peaks, run)
             blocks[:] = self._scores(strip, run)
             self._add_ends(strip, run)
-            small = exponentiate(blocks, peaks, self.safety)
+            small = to_likelihoods(blocks, peaks, self.safety)
             if small is not None:
                 strip.low[strip.offsets[run[0]] : strip.offsets[run[1]]] = small.reshape(-1)
 

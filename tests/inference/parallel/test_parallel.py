@@ -27,6 +27,7 @@ from inference.learning.descent import Player, descend
 from inference.learning.parted_gradient import PartedGradient
 from inference.learning.schedule import Schedule
 from inference.parallel import Team, draw_key, part_seed
+from inference.sampling.replica_exchange import ReplicaExchange
 
 ISING = IsingModel(0.2 * (1 - torch.eye(4).double()))
 
@@ -286,6 +287,11 @@ class TestChains:
     def test_a_temperature_for_each_chain_cannot_be_cut(self) -> None:
         kernel = ISING.tempered_law().at(torch.linspace(0, 1, 4).double())
         with pytest.raises(ValueError, match="an inverse temperature for each"):
+            sample_chain(kernel, torch.ones(4, 4).double(), draws=1, parts=2)
+
+    def test_replicas_that_are_exchanged_cannot_be_cut(self) -> None:
+        kernel = ReplicaExchange(ISING.tempered_law(), torch.linspace(0, 1, 3).double())
+        with pytest.raises(ValueError, match=r"found ReplicaExchange; call parallel_tempering"):
             sample_chain(kernel, torch.ones(4, 4).double(), draws=1, parts=2)
 
     @pytest.mark.parametrize(

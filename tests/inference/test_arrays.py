@@ -1,0 +1,36 @@
+"""Exponentials that are normal numbers or zero."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from inference.arrays import Array, exponentiate
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("least", [1.0, 16.0])
+def test_exponentials_are_normal_or_zero(kind, dtype: type, least: float) -> None:
+    tiny = float(np.finfo(dtype).tiny)
+    logs = np.concatenate([np.linspace(3 * math.log(tiny), 5, 10_001), [-np.inf]]).astype(dtype)
+    found: Array = kind(logs.copy())
+    exponentiate(found, least)
+    found = np.asarray(found)
+    true = np.exp(logs.astype(np.float64))
+    kept = found > 0
+    assert np.allclose(found[kept], true[kept], rtol=1e-6 if dtype == np.float32 else 1e-13)
+    # Nothing is in between, and nothing is lost that is clearly above.
+    assert found[kept].min() >= 1.99 * least * tiny
+    assert kept[true > 2.01 * least * tiny].all()
+    assert not kept[true < 1.99 * least * tiny].any()
+
+
+def test_what_is_no_number_stays_none() -> None:
+    x = np.array([np.nan, 0.0])
+    exponentiate(x)
+    assert math.isnan(x[0])
+    assert x[1] == 1
