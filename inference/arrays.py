@@ -93,7 +93,11 @@ def exponentiate(x: Any, least: float = 1.0) -> None:
     xp = namespace(x)
     low = math.log(2 * least * float(xp.finfo(x.dtype).tiny))
     normal = x > low
-    # Underflow is what is slow, in the exponential as well.
+    # Underflow is what is slow, in the exponential as well; often there is none. Another device is
+    # not asked, which would wait for it.
+    if xp is np and normal.all():
+        xp.exp(x, out=x)
+        return
     xp.clip(x, low, None, out=x)
     xp.exp(x, out=x)
     x *= normal
