@@ -88,6 +88,8 @@ CASES = {
 }
 #: They start interpreters, or search for as long as a limit says.
 ELSEWHERE = {"imports", "structures"}
+#: Few rows leave these the most to do: a law to learn, sizes to grow through.
+LONG = {"growth", "spins"}
 #: What is compared with peers beside, which are left out here.
 OWN = {"mixtures", "spins", "machines"}
 
@@ -97,7 +99,10 @@ def test_every_section_is_run() -> None:
     assert set(SECTIONS) == set(CASES) | ELSEWHERE
 
 
-@pytest.mark.parametrize("section", CASES)
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in CASES],
+)
 def test_sections_run_on_few_rows(section: str, measure: Measure) -> None:
     case = CASES[section]
     content = measure(section, "--rows", "40", *case.options)
