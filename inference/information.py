@@ -84,7 +84,8 @@ def cross_entropy(
         p: (..., K). q: (..., K). result: (...), leading axes broadcast.
 
     Raises:
-        ValueError: as ``entropy``, and if the numbers of states differ.
+        ValueError: as ``entropy``, and if the numbers of states differ or the leading axes do not
+            broadcast.
         TypeError: as ``entropy``, and if one argument is a table and the other a distribution
             that is no ``Categorical``.
 
@@ -355,11 +356,16 @@ def _tables(**given: Values | Distribution) -> list[Tensor]:
     tables = as_tensors(**values)
     for name, table in zip(values, tables, strict=True):
         check_distribution(name, table)
+    names = " and ".join(values)
+    shapes = " and ".join(str(tuple(table.shape)) for table in tables)
     if len({table.shape[-1] for table in tables}) > 1:
+        raise ValueError(f"{names} must have the same number of states, found shapes {shapes}")
+    try:
+        torch.broadcast_shapes(*[table.shape for table in tables])
+    except RuntimeError:
         raise ValueError(
-            f"{' and '.join(values)} must have the same number of states, found shapes "
-            f"{' and '.join(str(tuple(table.shape)) for table in tables)}"
-        )
+            f"the leading axes of {names} must broadcast, found shapes {shapes}"
+        ) from None
     return tables
 
 

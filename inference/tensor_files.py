@@ -1,12 +1,15 @@
 """Files of tensors with a class name and a configuration: safetensors and JSON, no code.
 
 .. math:: \\text{file} = (\\text{class}, \\text{configuration}, \\{\\text{name} \\to x\\})
+
+A checksum of all three tells a file that a disk or a transfer has damaged.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +58,8 @@ def write_tensors(
         key: value.detach().to("cpu").clone(memory_format=torch.contiguous_format)
         for key, value in tensors.items()
     }
-    content = save(contiguous, {**_FORMAT, "class": name, "config": text})
+    metadata = {"class": name, "config": text, "checksum": _checksum(text, contiguous)}
+    content = save(contiguous, {**_FORMAT, **metadata})
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
@@ -76,6 +80,12 @@ def read_tensors(source: str, name: str) -> tuple[dict[str, Any], dict[str, Tens
     """
     metadata, tensors = _opened(source)
     config = _check_metadata(metadata, name, source)
+    # None in files that were written before there was one.
+    if metadata.get("checksum") not in (None, _checksum(metadata["config"], tensors)):
+        raise ValueError(
+            f"{source}: damaged since it was written, as its checksum says; fetch it again or "
+            "take another copy"
+        )
     return config, {key: tensor.clone() for key, tensor in tensors.items()}
 
 
@@ -90,6 +100,15 @@ def _opened(source: str) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{source}: not a complete safetensors file ({error})") from error
+
+
+def _checksum(config: str, tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 of a configuration and of the names, types, shapes and bytes of tensors."""
+    found = zlib.crc32(config.encode())
+    for name, tensor in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), found)
+        found = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, found)
+    return f"{found:08x}"
 
 
 def _check_metadata(metadata: Mapping[str, str], name: str, source: str) -> dict[str, Any]:

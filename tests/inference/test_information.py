@@ -318,6 +318,10 @@ def test_bad_arguments_are_refused() -> None:
     half = [0.5, 0.5]
     with pytest.raises(ValueError, match=r"p and q must have the same number.*\(2,\) and \(1,\)"):
         kl_divergence(half, [1.0])
+    three, two = torch.full((3, 2), 0.5), torch.full((2, 2), 0.5)
+    for function in (cross_entropy, kl_divergence, js_divergence):
+        with pytest.raises(ValueError, match=r"of p and q must broadcast.*\(3, 2\) and \(2, 2\)"):
+            function(three, two)
     for base in (0.0, 1.0, -2.0, math.nan, INF):
         for measure in (entropy, perplexity):
             with pytest.raises(ValueError, match="base must be positive and not 1"):
