@@ -25,7 +25,7 @@ def segmentation(guide: Guide) -> None:
     guide.heading("Discs in noise: a conditional random field")
     (x, y), (pictures, truth) = (
         scenes(guide.pick(4, 2), 64, seed=0),
-        scenes(guide.pick(24, 12), 48, seed=2),
+        scenes(guide.pick(24, 5), 48, seed=2),
     )
     tiles, unseen = (patches(x), patches(y)), (patches(pictures), patches(truth))
     print(f"  It learns from {len(tiles[1])} patches of 8 x 8 pixels, exactly, and is shown")
