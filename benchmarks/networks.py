@@ -61,6 +61,8 @@ def operations(sizes: tuple[int, int, int], batch_size: int) -> int:
 def _rows(settings: Settings) -> Iterator[Row]:
     peers = PEERS if settings.peers else {}
     trainers = {"ours": ours, **BY_HAND, **peers}
+    # The first optimiser of a process imports a compiler, which takes seconds.
+    torch.optim.Adam([torch.zeros(1)])
     for sizes, count, batch_size, epochs, target in SIZES:
         count = max(settings.rows(count), batch_size)
         source = torch.Generator().manual_seed(0)
