@@ -17,13 +17,12 @@ from staging import write_if_new
 __all__ = ["setup"]
 
 logger = logging.getLogger(__name__)
-COMMAND = ("-m", "examples.tour", "--quick", "--out", "figures")
+COMMAND = ("-m", "examples.tour", "--out", "figures")
 SHEET = "contact_sheet.png"
 PAGE = """# The tour
 
 `make demo` runs it: one family after another, on data that need no download. What follows was
-printed, and drawn, while this site was built, with fewer steps than `make demo` takes
-(`python {command}`).
+printed, and drawn, while this site was built.
 
 {picture}
 {chapters}"""
@@ -72,7 +71,7 @@ def write_page(app: Sphinx) -> None:
         raise ExtensionError(f"the tour made no contact sheet:\n{ran.stdout}\n{ran.stderr}")
     picture = PICTURE.format(name=SHEET, alt="One picture of each family of models")
     told = chapters(ran.stdout)
-    write_if_new(page, PAGE.format(command=" ".join(COMMAND), picture=picture, chapters=told))
+    write_if_new(page, PAGE.format(picture=picture, chapters=told))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
