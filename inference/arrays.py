@@ -113,6 +113,9 @@ def empty(like: Array, size: int) -> Any:
 def look_up(table: Array, index: Any, out: Any) -> None:
     """Entries of the last axis of a table; the index must be in range."""
     if isinstance(table, Tensor):
+        if table.ndim > 2:  # of matrices torch selects many times as fast
+            table = table.flatten(0, -2)
+            out = out.view(len(table), len(index))
         torch.index_select(table, table.ndim - 1, index, out=out)
     else:
         # Other modes check the range, and copy the result from a buffer.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inference.approximate.factor_groups import FactorGroup, FactorGroups
+from inference.arrays import look_up
 
 __all__ = ["ExpectedLogs", "best_laws"]
 
@@ -129,8 +130,10 @@ def _parts(logs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _piece(model: FactorGroups, group: FactorGroup, slot: int, picked: Tensor) -> _Piece:
     """The factors picked from a group, seen from one slot."""
-    tables = group.log_tables.detach().index_select(-1, picked).movedim(1 + slot, 1)
-    finite, zeros = _parts(tables)
+    logs = group.log_tables.detach()
+    tables = logs.new_empty((*logs.shape[:-1], len(picked)))
+    look_up(logs, picked, tables)
+    finite, zeros = _parts(tables.movedim(1 + slot, 1))
     others = [
         group.states(model.offsets, other)[:, picked]
         for other in range(len(group.cards))

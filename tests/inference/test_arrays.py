@@ -1,4 +1,4 @@
-"""Exponentials that are normal numbers or zero."""
+"""Exponentials that are normal numbers or zero; entries looked up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.arrays import Array, exponentiate
+from inference.arrays import Array, exponentiate, look_up
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
@@ -34,3 +34,14 @@ def test_what_is_no_number_stays_none() -> None:
     exponentiate(x)
     assert math.isnan(x[0])
     assert x[1] == 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (2, 0, 3), (2, 2, 3)])
+@pytest.mark.parametrize("index", [[], [4, 0, 4]])
+def test_entries_of_the_last_axis_are_looked_up(kind, lead: tuple[int, ...], index) -> None:
+    table = np.random.default_rng(0).normal(size=(*lead, 5))
+    places = np.array(index, dtype=np.int64)
+    out: Array = kind(np.empty((*lead, len(index))))
+    look_up(kind(table), kind(places), out)
+    assert np.array_equal(np.asarray(out), table[..., places])
